@@ -1,0 +1,166 @@
+#include "core/base/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_release(struct buf *b)
+{
+    free(b->p);
+    *b = (struct buf){.max = b->max};
+}
+
+void buf_reset(struct buf *b)
+{
+    b->n = 0;
+    b->failed = false;
+    if (b->p) {
+        b->p[0] = '\0';
+    }
+}
+
+bool buf_ok(const struct buf *b)
+{
+    return !b->failed;
+}
+
+struct str buf_str(const struct buf *b)
+{
+    return (struct str){b->p ? b->p : "", b->n};
+}
+
+char *buf_room(struct buf *b, size_t n)
+{
+    if (b->failed || n > b->max - b->n) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->cap < b->n + n + 1) {
+        size_t cap = b->cap ? b->cap : 256;
+        while (cap < b->n + n + 1) {
+            cap *= 2;
+        }
+        if (cap > b->max + 1) {
+            cap = b->max + 1;
+        }
+        char *p = realloc(b->p, cap);
+        if (!p) {
+            b->failed = true;
+            return NULL;
+        }
+        b->p = p;
+        b->cap = cap;
+    }
+    return b->p + b->n;
+}
+
+void buf_took(struct buf *b, size_t n)
+{
+    b->n += n;
+    b->p[b->n] = '\0';
+}
+
+void buf_add(struct buf *b, struct str s)
+{
+    char *to = buf_room(b, s.n);
+    if (to) {
+        if (s.n) {
+            memcpy(to, s.p, s.n);
+        }
+        buf_took(b, s.n);
+    }
+}
+
+void buf_addz(struct buf *b, const char *z)
+{
+    buf_add(b, str_of(z));
+}
+
+void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, (struct str){&c, 1});
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    char *to = n < 0 ? NULL : buf_room(b, (size_t)n);
+    if (!to) {
+        b->failed = true;
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(to, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    b->n += (size_t)n;
+}
+
+void buf_drop(struct buf *b, size_t n)
+{
+    if (n >= b->n) {
+        buf_reset(b);
+        return;
+    }
+    memmove(b->p, b->p + n, b->n - n);
+    b->n -= n;
+    b->p[b->n] = '\0';
+}
+
+void buf_hex(struct buf *b, struct str bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    char *to = buf_room(b, bytes.n * 2);
+    if (!to) {
+        return;
+    }
+    for (size_t i = 0; i < bytes.n; i++) {
+        unsigned char c = (unsigned char)bytes.p[i];
+        to[2 * i] = digits[c >> 4];
+        to[2 * i + 1] = digits[c & 15];
+    }
+    buf_took(b, bytes.n * 2);
+}
+
+void buf_json(struct buf *b, struct str s)
+{
+    buf_addc(b, '"');
+    size_t from = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c >= 0x20 && c != '"' && c != '\\') {
+            continue;
+        }
+        buf_add(b, str_cut(s, from, i));
+        from = i + 1;
+        switch (c) {
+        case '"':
+            buf_addz(b, "\\\"");
+            break;
+        case '\\':
+            buf_addz(b, "\\\\");
+            break;
+        case '\n':
+            buf_addz(b, "\\n");
+            break;
+        case '\r':
+            buf_addz(b, "\\r");
+            break;
+        case '\t':
+            buf_addz(b, "\\t");
+            break;
+        default:
+            buf_printf(b, "\\u%04x", c);
+        }
+    }
+    buf_add(b, str_cut(s, from, s.n));
+    buf_addc(b, '"');
+}

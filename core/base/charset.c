@@ -1,0 +1,140 @@
+#include "core/base/charset.h"
+
+#include "core/base/text.h"
+
+#include <errno.h>
+#include <iconv.h>
+
+static const struct {
+    const char *name, *iconv;
+    const char *aliases; /* blank-separated, without case */
+} sets[] = {
+    [CHARSET_ASCII] = {"ascii", "ASCII", "ascii us-ascii"},
+    [CHARSET_UTF8] = {"utf-8", "UTF-8", "utf-8 utf8"},
+    [CHARSET_CP949] = {"cp949", "CP949",
+                       "cp949 euc-kr euckr uhc windows-949 ks_c_5601-1987 ksc5601"},
+    [CHARSET_LATIN1] = {"iso-8859-1", "ISO-8859-1", "iso-8859-1 latin1"},
+    [CHARSET_LATIN2] = {"iso-8859-2", "ISO-8859-2", "iso-8859-2 latin2"},
+    [CHARSET_LATIN9] = {"iso-8859-15", "ISO-8859-15", "iso-8859-15 latin9"},
+    [CHARSET_UTF16] = {"utf-16", "UTF-16", "utf-16 utf-16be"},
+    [CHARSET_UTF16LE] = {"utf-16le", "UTF-16LE", "utf-16le"},
+    [CHARSET_SJIS] = {"shift_jis", "CP932", "shift_jis sjis cp932"},
+    [CHARSET_EUCJP] = {"euc-jp", "EUC-JP", "euc-jp eucjp"},
+    [CHARSET_GB18030] = {"gb18030", "GB18030", "gb18030 gb2312 gbk"},
+    [CHARSET_BIG5] = {"big5", "BIG5", "big5"},
+    [CHARSET_ISO2022KR] = {"iso-2022-kr", "ISO-2022-KR", "iso-2022-kr"},
+    [CHARSET_ISO2022JP] = {"iso-2022-jp", "ISO-2022-JP", "iso-2022-jp"},
+};
+
+bool charset_named(struct str name, enum charset *out)
+{
+    for (int i = 0; i < CHARSET_COUNT; i++) {
+        struct str rest = str_of(sets[i].aliases), alias;
+        while (str_next(&rest, ' ', &alias)) {
+            if (str_same(alias, name)) {
+                *out = (enum charset)i;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+const char *charset_name(enum charset c)
+{
+    return sets[c].name;
+}
+
+static bool is_ascii(struct str s, size_t *bad)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] >= 0x80) {
+            *bad = i;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* iconv descriptors are kept: opening one costs a file look-up. One thread, one set per direction.
+ */
+static iconv_t descriptor(enum charset c, bool encode)
+{
+    static iconv_t open[CHARSET_COUNT][2];
+    static bool opened[CHARSET_COUNT][2];
+    if (!opened[c][encode]) {
+        open[c][encode] =
+            encode ? iconv_open(sets[c].iconv, "UTF-8") : iconv_open("UTF-8", sets[c].iconv);
+        opened[c][encode] = true;
+    }
+    return open[c][encode];
+}
+
+static enum err_code convert(struct arena *a, enum charset c, bool encode, struct str in,
+                             struct str *out, struct err *e)
+{
+    iconv_t cd = descriptor(c, encode);
+    if (cd == (iconv_t)-1) {
+        return ERR(e, ERR_UNSUPPORTED, 0, "this system's iconv does not know %s", sets[c].iconv);
+    }
+    iconv(cd, NULL, NULL, NULL, NULL);
+    size_t room = in.n * 4 + 16;
+    char *to = arena_alloc(a, room);
+    if (!to) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to convert %s", sets[c].name);
+    }
+    union {
+        const char *in;
+        char *iconv;
+    } from = {in.p}; /* iconv's prototype lacks a const */
+    char *end = to;
+    size_t left = in.n, space = room;
+    size_t r = iconv(cd, &from.iconv, &left, &end, &space);
+    if (r == 0) {
+        r = iconv(cd, NULL, NULL, &end, &space);
+    }
+    if (r != 0) {
+        return ERR(e, ERR_CHARSET, in.n - left,
+                   encode ? "a character does not exist in %s" : "bytes are not valid %s",
+                   sets[c].name);
+    }
+    *out = (struct str){to, room - space};
+    return ERR_NONE;
+}
+
+enum err_code charset_decode(struct arena *a, enum charset from, struct str in, struct str *out,
+                             struct err *e)
+{
+    size_t bad = 0;
+    if (from == CHARSET_UTF8 || from == CHARSET_ASCII) {
+        if (from == CHARSET_UTF8 ? !text_utf8(in, &bad) : !is_ascii(in, &bad)) {
+            return ERR(e, ERR_CHARSET, bad, "bytes are not valid %s", sets[from].name);
+        }
+        *out = in;
+        return ERR_NONE;
+    }
+    if (from != CHARSET_UTF16 && from != CHARSET_UTF16LE && from != CHARSET_ISO2022KR &&
+        from != CHARSET_ISO2022JP && is_ascii(in, &bad)) {
+        *out = in;
+        return ERR_NONE;
+    }
+    return convert(a, from, false, in, out, e);
+}
+
+enum err_code charset_encode(struct arena *a, enum charset to, struct str in, struct str *out,
+                             struct err *e)
+{
+    size_t bad = 0;
+    if (to == CHARSET_UTF8) {
+        *out = in;
+        return ERR_NONE;
+    }
+    if (to == CHARSET_ASCII) {
+        if (!is_ascii(in, &bad)) {
+            return ERR(e, ERR_CHARSET, bad, "a character does not exist in ascii");
+        }
+        *out = in;
+        return ERR_NONE;
+    }
+    return convert(a, to, true, in, out, e);
+}

@@ -1,0 +1,81 @@
+#include "core/base/num.h"
+
+#include <inttypes.h>
+
+/* Digits from *at on; false without one or when it would overflow. */
+static bool read_digits(struct str s, size_t *at, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t from = *at;
+    for (; *at < s.n && s.p[*at] >= '0' && s.p[*at] <= '9'; (*at)++) {
+        uint64_t d = (uint64_t)(s.p[*at] - '0');
+        if (v > (UINT64_C(1) << 62) / 10) {
+            return false;
+        }
+        v = v * 10 + d;
+    }
+    *out = v;
+    return *at > from;
+}
+
+static enum err_code in_range(int64_t v, int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+    if (v < min || v > max) {
+        return ERR(e, ERR_LIMIT, 0, "number must lie between %" PRId64 " and %" PRId64, min, max);
+    }
+    *out = v;
+    return ERR_NONE;
+}
+
+enum err_code num_i64(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+    size_t at = 0;
+    bool minus = s.n > 0 && s.p[0] == '-';
+    if (s.n > 0 && (s.p[0] == '-' || s.p[0] == '+')) {
+        at = 1;
+    }
+    uint64_t v;
+    if (!read_digits(s, &at, &v) || at != s.n) {
+        return ERR(e, ERR_VALUE, at, "not a whole number");
+    }
+    return in_range(minus ? -(int64_t)v : (int64_t)v, min, max, out, e);
+}
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static enum err_code with_unit(struct str s, const struct unit *units, int64_t min, int64_t max,
+                               int64_t *out, struct err *e)
+{
+    size_t at = 0;
+    uint64_t v;
+    if (!read_digits(s, &at, &v)) {
+        return ERR(e, ERR_VALUE, at, "not a number");
+    }
+    struct str rest = str_cut(s, at, s.n);
+    for (const struct unit *u = units; u->name; u++) {
+        if (str_same(rest, str_of(u->name))) {
+            if (v > (uint64_t)(INT64_MAX / u->factor)) {
+                return ERR(e, ERR_LIMIT, 0, "number is too large");
+            }
+            return in_range((int64_t)v * u->factor, min, max, out, e);
+        }
+    }
+    return ERR(e, ERR_VALUE, at, "unknown unit");
+}
+
+enum err_code num_size(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+    static const struct unit units[] = {
+        {"", 1}, {"k", 1024}, {"m", 1024 * 1024}, {"g", 1024 * 1024 * 1024}, {NULL, 0}};
+    return with_unit(s, units, min, max, out, e);
+}
+
+enum err_code num_ms(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+    static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
+                                        {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
+    return with_unit(s, units, min, max, out, e);
+}

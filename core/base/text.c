@@ -1,0 +1,88 @@
+#include "core/base/text.h"
+
+#include <stdint.h>
+
+void text_base32(struct str bytes, char *out)
+{
+    static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+    uint32_t acc = 0;
+    int bits = 0;
+    for (size_t i = 0; i < bytes.n; i++) {
+        acc = acc << 8 | (unsigned char)bytes.p[i];
+        for (bits += 8; bits >= 5; bits -= 5) {
+            *out++ = digits[acc >> (bits - 5) & 31];
+        }
+    }
+    if (bits) {
+        *out++ = digits[acc << (5 - bits) & 31];
+    }
+    *out = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+enum err_code text_unhex(struct str s, char *out, struct err *e)
+{
+    if (s.n % 2) {
+        return ERR(e, ERR_VALUE, s.n, "odd number of hexadecimal digits");
+    }
+    for (size_t i = 0; i < s.n; i += 2) {
+        int hi = hex_digit(s.p[i]), lo = hex_digit(s.p[i + 1]);
+        if (hi < 0 || lo < 0) {
+            return ERR(e, ERR_VALUE, hi < 0 ? i : i + 1, "not a hexadecimal digit");
+        }
+        out[i / 2] = (char)(hi << 4 | lo);
+    }
+    return ERR_NONE;
+}
+
+/* Length of the sequence at s[0], 0 when it is not valid (Unicode 15, table 3-7). */
+static size_t sequence(const unsigned char *s, size_t n)
+{
+    unsigned char c = s[0];
+    if (c < 0x80) {
+        return 1;
+    }
+    size_t len = c >= 0xc2 && c <= 0xdf   ? 2
+                 : c >= 0xe0 && c <= 0xef ? 3
+                 : c >= 0xf0 && c <= 0xf4 ? 4
+                                          : 0;
+    if (!len || len > n) {
+        return 0;
+    }
+    unsigned char lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+    unsigned char hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    if (s[1] < lo || s[1] > hi) {
+        return 0;
+    }
+    for (size_t i = 2; i < len; i++) {
+        if (s[i] < 0x80 || s[i] > 0xbf) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+bool text_utf8(struct str s, size_t *bad)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t i = 0;
+    while (i < s.n) {
+        size_t len = sequence(p + i, s.n - i);
+        if (!len) {
+            *bad = i;
+            return false;
+        }
+        i += len;
+    }
+    return true;
+}

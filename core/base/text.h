@@ -1,0 +1,18 @@
+/* Bytes as text: base32 for keys and ids (Crockford's alphabet, lower case), hexadecimal back to
+ * bytes. */
+#ifndef DARI_BASE_TEXT_H
+#define DARI_BASE_TEXT_H
+
+#include "core/base/err.h"
+#include "core/base/str.h"
+
+/* 16 bytes become 26 characters. out needs (n * 8 + 4) / 5 + 1 bytes. */
+void text_base32(struct str bytes, char *out);
+
+/* out receives s.n / 2 bytes. ERR_VALUE with the position of the first bad digit. */
+enum err_code text_unhex(struct str s, char *out, struct err *e);
+
+/* Valid UTF-8 (no overlong forms, no surrogates)? *bad is the offset of the first wrong byte. */
+bool text_utf8(struct str s, size_t *bad);
+
+#endif

@@ -1,0 +1,26 @@
+/* SHA-256, and Ed25519 signatures over whole texts. */
+#ifndef DARI_CRYPTO_DIGEST_H
+#define DARI_CRYPTO_DIGEST_H
+
+#include "core/base/err.h"
+#include "core/base/str.h"
+
+enum { SHA256_BYTES = 32, ED25519_PUBLIC = 32, ED25519_SIGNATURE = 64 };
+
+void sha256(struct str bytes, unsigned char out[SHA256_BYTES]);
+/* Of several slices in a row. */
+void sha256_of(const struct str *parts, size_t count, unsigned char out[SHA256_BYTES]);
+
+void random_bytes(unsigned char *out, size_t n); /* aborts when the system has none */
+
+struct signer;
+/* PEM private key (ledger.key). */
+enum err_code signer_open(const char *path, struct signer **out, struct err *e);
+void signer_free(struct signer **s);
+enum err_code signer_sign(const struct signer *s, struct str text, unsigned char out[ED25519_SIGNATURE],
+                          struct err *e);
+enum err_code public_read(const char *path, unsigned char out[ED25519_PUBLIC], struct err *e);
+bool public_verify(const unsigned char key[ED25519_PUBLIC], struct str text,
+                   const unsigned char signature[ED25519_SIGNATURE]);
+
+#endif

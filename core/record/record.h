@@ -1,0 +1,50 @@
+/*
+ * "The value at this path", the same for every format. A record is a read-only view of one message;
+ * values are UTF-8, unescaped. Absent, empty and null stay apart.
+ */
+#ifndef DARI_RECORD_RECORD_H
+#define DARI_RECORD_RECORD_H
+
+#include "core/base/arena.h"
+#include "core/base/err.h"
+
+enum has { HAS_ABSENT, HAS_EMPTY, HAS_NULL, HAS_VALUE };
+
+struct value {
+    enum has has;
+    struct str text; /* empty unless HAS_VALUE */
+};
+
+enum record_format { RECORD_HL7 }; /* XML and tables join here */
+
+struct record_path; /* a compiled path, lives as long as its mapping */
+struct record;
+
+/* Compiles a path in the format's own notation. ERR_SYNTAX with the offset in the path. */
+enum err_code record_path(struct arena *a, enum record_format f, struct str text,
+                          const struct record_path **out, struct err *e);
+struct str record_path_text(const struct record_path *p);
+
+/*
+ * Inside "for each", a scope says which occurrence a path means: paths that begin with the same
+ * segment (or the same repeating field) as `over`, and name no occurrence themselves, mean number
+ * `index` (from 1). Scopes nest.
+ */
+struct record_scope {
+    const struct record_path *over;
+    unsigned index;
+    const struct record_scope *up;
+};
+
+/* How often "for each over" runs: occurrences of a segment, or repetitions of a field. */
+unsigned record_count(const struct record *r, const struct record_path *over,
+                      const struct record_scope *scope);
+
+/* The value, in `a`. ERR_CHARSET or ERR_NOMEM; the place is in e->where. */
+enum err_code record_get(const struct record *r, struct arena *a, const struct record_path *p,
+                         const struct record_scope *scope, struct value *out, struct err *e);
+
+struct hl7_msg;
+const struct record *record_of_hl7(struct arena *a, const struct hl7_msg *m);
+
+#endif

@@ -1,7 +1,7 @@
 /*
  * An adapter turns one transport into requests, and takes the answers back to the peer. It knows
- * framing and connections, not HL7, not the database. One adapter instance per configured feed, in a
- * process of its own.
+ * framing and connections, not HL7, not the database. One adapter instance per configured feed, in
+ * a process of its own.
  */
 #ifndef DARI_ADAPTER_H
 #define DARI_ADAPTER_H
@@ -14,10 +14,10 @@ struct adapter;      /* the instance, private to the adapter */
 struct adapter_host; /* the intake side */
 
 /*
- * Hands one received message over. The bytes are copied or finished with before it returns. The answer
- * comes later through ops->reply() with the same ticket, always exactly once per accepted request, not
- * necessarily in order: the adapter restores the order of its connection. False: the host is at its
- * limits; the adapter stops reading from everybody until ops->resume().
+ * Hands one received message over. The bytes are copied or finished with before it returns. The
+ * answer comes later through ops->reply() with the same ticket, always exactly once per accepted
+ * request, not necessarily in order: the adapter restores the order of its connection. False: the
+ * host is at its limits; the adapter stops reading from everybody until ops->resume().
  */
 bool adapter_submit(struct adapter_host *h, struct str message, void *ticket);
 

@@ -17,8 +17,8 @@ struct signer;
 /* PEM private key (ledger.key). */
 enum err_code signer_open(const char *path, struct signer **out, struct err *e);
 void signer_free(struct signer **s);
-enum err_code signer_sign(const struct signer *s, struct str text, unsigned char out[ED25519_SIGNATURE],
-                          struct err *e);
+enum err_code signer_sign(const struct signer *s, struct str text,
+                          unsigned char out[ED25519_SIGNATURE], struct err *e);
 enum err_code public_read(const char *path, unsigned char out[ED25519_PUBLIC], struct err *e);
 bool public_verify(const unsigned char key[ED25519_PUBLIC], struct str text,
                    const unsigned char signature[ED25519_SIGNATURE]);

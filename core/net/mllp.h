@@ -1,10 +1,11 @@
 /*
- * MLLP framing (HL7 v2 transport specification: MLLP release 1, appendix C of chapter 2; release 2 adds
- * commit bytes): <VT> message <FS><CR>. Pure bytes, no sockets: the caller feeds what came and takes
- * frames out; any cutting of the input gives the same frames.
+ * MLLP framing (HL7 v2 transport specification: MLLP release 1, appendix C of chapter 2; release 2
+ * adds commit bytes): <VT> message <FS><CR>. Pure bytes, no sockets: the caller feeds what came and
+ * takes frames out; any cutting of the input gives the same frames.
  *
  * Bytes between frames are noise: skipped and counted. A VT inside a frame starts over (the part
- * before it is noise: a sender that died in the middle). FS not followed by CR belongs to the message.
+ * before it is noise: a sender that died in the middle). FS not followed by CR belongs to the
+ * message.
  */
 #ifndef DARI_NET_MLLP_H
 #define DARI_NET_MLLP_H
@@ -14,19 +15,20 @@
 enum { MLLP_VT = 0x0b, MLLP_FS = 0x1c, MLLP_CR = 0x0d, MLLP_ACK = 0x06, MLLP_NAK = 0x15 };
 
 struct mllp {
-    struct buf in;      /* at most one frame and what came behind it */
-    size_t max;         /* largest message */
-    size_t scanned;     /* bytes of `in` already looked at */
-    bool inside;        /* after VT */
-    bool skipping;      /* an oversize frame is being skipped to its end */
-    uint64_t noise;     /* bytes skipped outside frames */
-    bool lone_cr_ok;    /* accept FS without CR when the next byte is VT or nothing follows */
+    struct buf in;   /* at most one frame and what came behind it */
+    size_t max;      /* largest message */
+    size_t scanned;  /* bytes of `in` already looked at */
+    bool inside;     /* after VT */
+    bool skipping;   /* an oversize frame is being skipped to its end */
+    uint64_t noise;  /* bytes skipped outside frames */
+    bool lone_cr_ok; /* accept FS without CR when the next byte is VT or nothing follows */
 };
 
 enum mllp_what {
     MLLP_MORE,     /* nothing complete: feed more */
     MLLP_FRAME,    /* *frame is one message; valid until the next mllp_ call */
-    MLLP_TOO_LARGE /* a frame passed `max`; *frame is its beginning (at most 4 KiB), the rest is skipped */
+    MLLP_TOO_LARGE /* a frame passed `max`; *frame is its beginning (at most 4 KiB), the rest is
+                      skipped */
 };
 
 void mllp_init(struct mllp *m, size_t max);

@@ -1,6 +1,6 @@
 /*
- * The event loop and its connections; the only owner of libevent. One loop per process. Nothing here
- * blocks. Callbacks run from the loop; a callback may close its own connection.
+ * The event loop and its connections; the only owner of libevent. One loop per process. Nothing
+ * here blocks. Callbacks run from the loop; a callback may close its own connection.
  */
 #ifndef DARI_NET_NET_H
 #define DARI_NET_NET_H
@@ -19,7 +19,7 @@ struct net_conn;
 
 struct net_loop *net_loop_new(struct err *e);
 void net_loop_free(struct net_loop **l);
-void net_loop_run(struct net_loop *l);  /* until net_loop_stop() or SIGTERM/SIGINT */
+void net_loop_run(struct net_loop *l); /* until net_loop_stop() or SIGTERM/SIGINT */
 void net_loop_stop(struct net_loop *l);
 /* Called once when SIGTERM or SIGINT arrives, instead of stopping at once. */
 void net_loop_on_stop(struct net_loop *l, void (*fn)(void *), void *ctx);
@@ -32,7 +32,8 @@ void net_timer_free(struct net_timer **t);
 
 /* A foreign descriptor (libpq's socket). The callback learns what is ready. */
 enum { NET_READ = 1, NET_WRITE = 2 };
-struct net_watch *net_watch_new(struct net_loop *l, int fd, void (*fn)(void *, int ready), void *ctx);
+struct net_watch *net_watch_new(struct net_loop *l, int fd, void (*fn)(void *, int ready),
+                                void *ctx);
 void net_watch_want(struct net_watch *w, int events);
 void net_watch_free(struct net_watch **w);
 
@@ -43,17 +44,19 @@ struct net_handlers {
     void (*bytes)(void *conn_ctx, struct str bytes);
     /* Everything written so far has left for the kernel. May be NULL. */
     void (*drained)(void *conn_ctx);
-    /* The connection is gone; `why` is NULL for an orderly end. The net_conn is freed afterwards. */
+    /* The connection is gone; `why` is NULL for an orderly end. The net_conn is freed afterwards.
+     */
     void (*closed)(void *conn_ctx, const char *why);
-    /* A TLS handshake failed before accept() was called, or a client connection is ready. May be NULL. */
+    /* A TLS handshake failed before accept() was called, or a client connection is ready. May be
+     * NULL. */
     void (*handshake_failed)(void *listener_ctx, const char *peer, const char *why);
     void (*connected)(void *conn_ctx);
 };
 
 struct net_listen_options {
-    const char *address; /* "127.0.0.1", "::", "0.0.0.0" */
-    int port;            /* 0: any, see net_listener_port() */
-    struct tls *tls;     /* NULL: plain */
+    const char *address;  /* "127.0.0.1", "::", "0.0.0.0" */
+    int port;             /* 0: any, see net_listener_port() */
+    struct tls *tls;      /* NULL: plain */
     int64_t handshake_ms; /* TLS handshake deadline */
 };
 

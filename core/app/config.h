@@ -1,0 +1,77 @@
+/*
+ * The configuration (config/dari.xml): read once, checked by RELAX NG and then by meaning, all
+ * problems at once. Everything is in one arena; a struct config never changes after loading.
+ * Relative paths are taken from `home`, which is itself relative to the file's folder, and are
+ * absolute afterwards.
+ */
+#ifndef DARI_APP_CONFIG_H
+#define DARI_APP_CONFIG_H
+
+#include "core/adapter.h"
+#include "core/base/charset.h"
+#include "core/base/problem.h"
+#include "core/store/db.h"
+
+struct config_feed {
+    const char *name;
+    int line;
+    const struct adapter_ops *adapter;
+    const void *options; /* adapter->options_size bytes */
+    const char *mapping; /* file or folder */
+    bool has_charset;    /* charset overrides MSH-18 */
+    enum charset charset;
+    enum charset fallback;   /* when MSH-18 is empty */
+    bool refuse_reuse;       /* a control id used for another message: AR instead of flagged */
+    bool accept_quarantined; /* answer AA although the message went to quarantine */
+    int64_t max_pending;     /* messages waiting for their commit */
+    int64_t max_group;       /* messages in one commit */
+};
+
+struct config {
+    const char *file, *home;
+    const char *site, *site_name, *site_phone, *site_sender, *zone;
+    const char *keys;     /* folder */
+    const char *conninfo; /* PostgreSQL */
+    bool set_role;        /* SET ROLE dari_<role> after connecting */
+    bool migrate;         /* dari run applies migrations first */
+    const char *log4crc;  /* or NULL */
+    const char *run;      /* folder of our sockets and state files */
+    const char *catalogue;
+    const struct config_feed *feeds;
+    size_t feed_count;
+    struct {
+        const char *local;   /* ipc path for our own consumers, relative to home: short */
+        const char *address; /* tcp for vendors ("127.0.0.1"), NULL: none */
+        int port;
+        const char *contracts; /* folder */
+        int64_t max_credit;
+    } relay;
+    struct {
+        const char *segments; /* folder */
+        int64_t sweep_ms;     /* re-evaluation by time */
+    } segment;
+    struct {
+        const char *journeys, *templates; /* folders */
+        const char *channel;              /* file or http */
+        const char *outbox;               /* folder of channel file */
+        const char *url;                  /* of channel http */
+        int64_t timeout_ms;
+    } messaging;
+    struct {
+        int64_t tick_ms, checkpoint_entries, checkpoint_ms;
+    } steward;
+};
+
+/*
+ * path NULL: $DARI_CONFIG, else config/dari.xml below the working folder. NULL when there are
+ * problems. The zone is set as a side effect.
+ */
+const struct config *config_load(struct arena *a, const char *path, struct problems *p);
+
+/* Same, for commands: prints the problems on standard error. *status is the exit status (1). */
+const struct config *config_open(struct arena *a, const char *path, int *status);
+
+/* The database of a role, opened and checked for its version. Prints nothing. */
+enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e);
+
+#endif

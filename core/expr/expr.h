@@ -1,0 +1,77 @@
+/*
+ * One small expression language for all conditions: on a record (mappings), or compiled to SQL
+ * (segments, journeys).
+ *
+ *     expr    := or ;  or := and { "or" and } ;  and := not { "and" not } ;  not := "not" not |
+ * test test    := sum [ cmp sum | ["not"] "in" "(" sum {"," sum} ")" | "is" ["not"] state | ["not"]
+ * "between" sum "and" sum | "starts" "with" sum | "contains" sum ] | "exists" name "(" expr ")" |
+ * "(" expr ")" cmp     := = != < <= > >=           state := absent | empty | null | set | unknown
+ *     sum     := item { ("+" | "-") item | "*" item }
+ *     item    := 'text' | number | true | false | name | path | {path} | "count" name "(" expr ")"
+ *              | function "(" sum {"," sum} ")"
+ *
+ * A name is lower case (last_visit_on, today, now). A path is a record path: SEG-F… as it stands,
+ * or any notation in braces. Three-valued: a comparison with something absent or unknown is
+ * unknown, and so is its negation; an unknown condition does not hold. `is` tests always know. Text
+ * is compared as it is; = on text may be made to ignore case by the function lower(…). Days are
+ * whole numbers: on + 3.
+ *
+ * Limits: 8 KiB of text, depth 32, 512 nodes.
+ */
+#ifndef DARI_EXPR_EXPR_H
+#define DARI_EXPR_EXPR_H
+
+#include "core/base/buf.h"
+#include "core/record/record.h"
+
+struct expr;
+
+enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
+
+/* ERR_SYNTAX / ERR_LIMIT with the offset in the text. Needs no knowledge of names. */
+enum err_code expr_parse(struct arena *a, struct str text, const struct expr **out, struct err *e);
+
+/* ---- on a record ---- */
+
+/* Compiles the paths; ERR_SYNTAX for a bad one, ERR_UNSUPPORTED for names, exists and count. */
+enum err_code expr_bind_record(struct arena *a, const struct expr *x, enum record_format f,
+                               struct err *e);
+enum err_code expr_test(const struct expr *x, const struct record *r, struct arena *a,
+                        const struct record_scope *scope, enum truth *out, struct err *e);
+
+/* ---- as SQL ---- */
+
+enum expr_type { EXPR_BOOL, EXPR_INT, EXPR_TEXT, EXPR_DATE, EXPR_TIME };
+
+struct expr_name {
+    const char *name; /* next_appointment_on */
+    enum expr_type type;
+    const char *sql; /* p.next_appointment_on: written by us, never from a file */
+    const char *help;
+};
+struct expr_set {     /* for exists and count */
+    const char *name; /* appointment */
+    const char *sql;  /* "SELECT 1 FROM dari.profile_appointment x WHERE x.site = p.site AND …" */
+    const struct expr_name *names; /* may be used inside, before the outer ones */
+    const char *help;
+};
+struct expr_param { /* a number or text given by the user of a rule: {days} → 7 */
+    const char *name;
+    enum expr_type type;
+    const char *value;
+};
+struct expr_world {
+    const struct expr_name *names;   /* end with a NULL name */
+    const struct expr_set *sets;     /* end with a NULL name */
+    const struct expr_param *params; /* end with a NULL name, or NULL */
+};
+
+/*
+ * Appends a boolean SQL expression. Names must be in the world and types must fit (ERR_UNSUPPORTED
+ * / ERR_VALUE with the offset); text and numbers are written as quoted literals, so the result
+ * holds no text of the rule unquoted. `today` and `now` are names of the world.
+ */
+enum err_code expr_sql(const struct expr *x, const struct expr_world *w, struct buf *out,
+                       struct err *e);
+
+#endif

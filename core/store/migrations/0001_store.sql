@@ -1,0 +1,410 @@
+-- The store: messages, events, the stream's head, the ledger, consumers and their cursors.
+--
+-- Every table carries the site and every key begins with it, so that a site can be moved or
+-- distributed. Large tables are partitioned by the UTC day of the clock that wrote them; a DEFAULT
+-- partition catches days nobody prepared. Nothing here is ever updated except heads, cursors,
+-- counters and the state of a message that was reprocessed.
+
+CREATE SCHEMA IF NOT EXISTS dari;
+
+-- One row per site: the only lock that all writers of a site share. Its numbers are dense because a
+-- rollback takes them back, and in commit order because the row stays locked until the commit.
+CREATE TABLE dari.stream (
+    site   text PRIMARY KEY,
+    head   bigint NOT NULL DEFAULT 0,   -- number of the newest event
+    ledger bigint NOT NULL DEFAULT 0,   -- number of the newest ledger entry
+    CHECK (head >= 0 AND ledger >= 0)
+) WITH (fillfactor = 50);
+
+CREATE SEQUENCE dari.message_no;
+
+-- What was received, byte for byte (sealed). `no` is unique, rising, not dense.
+CREATE TABLE dari.message (
+    site        text NOT NULL,
+    day         date NOT NULL,
+    no          bigint NOT NULL,
+    id          bytea NOT NULL,          -- 16 bytes: keyed digest of feed, control id, body without MSH-7
+    feed        text NOT NULL,
+    received_at timestamptz NOT NULL,
+    control_id  text NOT NULL,
+    type        text NOT NULL,           -- ADT^A04
+    state       text NOT NULL CHECK (state IN ('mapped', 'ignored', 'quarantined')),
+    reason      text,                    -- why ignored or quarantined; never a value
+    place       text,                    -- where: PID-3.1, byte 1180
+    mapping     text,                    -- name@version that decided
+    patient     text,                    -- patient key
+    flags       int NOT NULL DEFAULT 0,  -- 1 control id reused, 2 test data, 4 reprocessed
+    charset     text,
+    size        int NOT NULL,
+    first_seq   bigint,                  -- its events: first_seq .. first_seq + events - 1
+    events      int NOT NULL DEFAULT 0,
+    sealed      bytea NOT NULL,          -- context of the seal: site/message/hex(id)
+    reply       bytea NOT NULL,
+    PRIMARY KEY (site, day, no)
+) PARTITION BY RANGE (day);
+CREATE TABLE dari.message_other PARTITION OF dari.message DEFAULT;
+CREATE INDEX message_quarantined ON dari.message (site, no) WHERE state = 'quarantined';
+ALTER TABLE dari.message ALTER COLUMN sealed SET STORAGE EXTERNAL;
+
+-- Finds a message by control id, and is what makes the same message twice impossible.
+CREATE TABLE dari.message_key (
+    site       text NOT NULL,
+    feed       text NOT NULL,
+    control_id text NOT NULL,
+    id         bytea NOT NULL,
+    no         bigint NOT NULL,
+    day        date NOT NULL,
+    PRIMARY KEY (site, feed, control_id, id)
+);
+
+-- received = mapped + ignored + quarantined at every moment; duplicates are counted apart.
+CREATE TABLE dari.feed_count (
+    site        text NOT NULL,
+    feed        text NOT NULL,
+    day         date NOT NULL,
+    received    bigint NOT NULL DEFAULT 0,
+    mapped      bigint NOT NULL DEFAULT 0,
+    ignored     bigint NOT NULL DEFAULT 0,
+    quarantined bigint NOT NULL DEFAULT 0,
+    duplicates  bigint NOT NULL DEFAULT 0,
+    events      bigint NOT NULL DEFAULT 0,
+    last_at     timestamptz,
+    PRIMARY KEY (site, feed, day)
+) WITH (fillfactor = 70);
+
+-- The stream. data: JSON object of the fields of class P0, P1 and P3; sealed: JSON object of the P2
+-- fields (context site/event/id), NULL when there are none.
+CREATE TABLE dari.event (
+    site        text NOT NULL,
+    seq         bigint NOT NULL,
+    day         date NOT NULL,
+    id          text NOT NULL,
+    type        text NOT NULL,
+    subject     text,                    -- patient key, NULL for class P0
+    time        timestamptz NOT NULL,    -- when it happened
+    recorded_at timestamptz NOT NULL,    -- when it entered the stream
+    source      text NOT NULL,           -- feed:NAME or role:NAME
+    message_no  bigint,
+    cause       text,                    -- id of the event that led to it
+    mapping     text,
+    test        boolean NOT NULL DEFAULT false,
+    data        text NOT NULL,
+    sealed      bytea,
+    PRIMARY KEY (site, seq, day)
+) PARTITION BY RANGE (day);
+CREATE TABLE dari.event_other PARTITION OF dari.event DEFAULT;
+CREATE INDEX event_id ON dari.event (site, id);
+
+-- The ledger: one canonical line of text per step of a flow, `kind key=value …`, without blanks in
+-- values and without patient data. The steward hashes it into tiles and signs checkpoints.
+CREATE TABLE dari.ledger (
+    site text NOT NULL,
+    idx  bigint NOT NULL,
+    day  date NOT NULL,
+    body text NOT NULL,
+    PRIMARY KEY (site, idx, day)
+) PARTITION BY RANGE (day);
+CREATE TABLE dari.ledger_other PARTITION OF dari.ledger DEFAULT;
+
+CREATE TABLE dari.ledger_tile (
+    site   text NOT NULL,
+    level  int NOT NULL,                 -- 0: leaf hashes; n: roots of full tiles of level n-1
+    tile   bigint NOT NULL,
+    hashes bytea NOT NULL,               -- up to 256 hashes of 32 bytes
+    PRIMARY KEY (site, level, tile)
+);
+
+CREATE TABLE dari.checkpoint (
+    site text NOT NULL,
+    size bigint NOT NULL,                -- covers entries 1 .. size
+    at   timestamptz NOT NULL,
+    root bytea NOT NULL,
+    note text NOT NULL,                  -- C2SP signed note
+    PRIMARY KEY (site, size)
+);
+
+-- Who reads the stream. epoch fences: a newer session of a consumer ends the older one.
+CREATE TABLE dari.consumer (
+    site       text NOT NULL,
+    name       text NOT NULL,
+    internal   boolean NOT NULL DEFAULT false,
+    contract   text NOT NULL,            -- name of a file in config/contracts
+    state      text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'revoked')),
+    reason     text,                     -- why paused
+    epoch      bigint NOT NULL DEFAULT 0,
+    acked      bigint NOT NULL DEFAULT 0,
+    acked_at   timestamptz,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (site, name)
+) WITH (fillfactor = 50);
+
+-- CURVE public keys; several per consumer while one replaces another.
+CREATE TABLE dari.consumer_key (
+    site       text NOT NULL,
+    public_key text NOT NULL,
+    name       text NOT NULL,
+    from_at    timestamptz NOT NULL,
+    until_at   timestamptz,
+    PRIMARY KEY (site, public_key),
+    FOREIGN KEY (site, name) REFERENCES dari.consumer (site, name)
+);
+
+-- What a consumer acknowledged: a range, under which contract. Written with the cursor and the ledger.
+CREATE TABLE dari.delivery (
+    site      text NOT NULL,
+    day       date NOT NULL,
+    consumer  text NOT NULL,
+    last_seq  bigint NOT NULL,
+    first_seq bigint NOT NULL,
+    events    int NOT NULL,              -- how many of the range the contract let through
+    contract  text NOT NULL,             -- name@version:digest
+    epoch     bigint NOT NULL,
+    acked_at  timestamptz NOT NULL,
+    ledger    bigint NOT NULL,
+    PRIMARY KEY (site, day, consumer, last_seq)
+) PARTITION BY RANGE (day);
+CREATE TABLE dari.delivery_other PARTITION OF dari.delivery DEFAULT;
+
+-- How far our own consumers have brought their effect; written in the transaction of the effect.
+CREATE TABLE dari.position (
+    site text NOT NULL,
+    role text NOT NULL,
+    seq  bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (site, role)
+) WITH (fillfactor = 50);
+
+-- Partitions for the days from p_from on. A day whose rows already lie in DEFAULT is left there.
+CREATE FUNCTION dari.make_partitions(p_from date, p_days int) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    t text;
+    d date;
+    made int := 0;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['message', 'event', 'ledger', 'delivery'] LOOP
+        FOR i IN 0 .. p_days - 1 LOOP
+            d := p_from + i;
+            IF to_regclass(format('dari.%I', t || '_' || to_char(d, 'YYYYMMDD'))) IS NULL THEN
+                BEGIN
+                    EXECUTE format('CREATE TABLE dari.%I PARTITION OF dari.%I FOR VALUES FROM (%L) TO (%L)',
+                                   t || '_' || to_char(d, 'YYYYMMDD'), t, d, d + 1);
+                    made := made + 1;
+                EXCEPTION WHEN check_violation THEN
+                    NULL; -- rows of that day are in DEFAULT
+                END;
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- The digest of one event as it is stored; the ledger names digests of these.
+CREATE FUNCTION dari.event_digest(id text, type text, subject text, data text, sealed bytea) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT sha256(convert_to(id || E'\n' || type || E'\n' || coalesce(subject, '') || E'\n' || data || E'\n', 'UTF8')
+                  || coalesce(sealed, ''::bytea))
+$$;
+
+CREATE FUNCTION dari.instant(t timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+-- One line into the ledger. The caller's transaction then holds the site's lock until it commits.
+CREATE FUNCTION dari.ledger_append(p_site text, p_at timestamptz, p_body text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    i bigint;
+BEGIN
+    UPDATE dari.stream SET ledger = ledger + 1 WHERE site = p_site RETURNING ledger INTO STRICT i;
+    INSERT INTO dari.ledger (site, idx, day, body)
+    VALUES (p_site, i, (p_at AT TIME ZONE 'UTC')::date, p_body || ' at=' || dari.instant(p_at) || ' idx=' || i);
+    RETURN i;
+END $$;
+
+-- Intake: one group of messages with their events and ledger entries; the whole step from "received"
+-- to "committed" in one statement. Arrays are parallel; events name their message by its place (from
+-- 1) and come in order. Returns one row per message: outcome 0 new, 1 seen before (the stored reply
+-- comes back), 2 new with a control id that another body used before (flagged, or refused with
+-- p_refusals when that is not NULL).
+CREATE FUNCTION dari.commit_group(
+    p_site text, p_feed text, p_at timestamptz,
+    p_ids bytea[], p_control_ids text[], p_types text[], p_states text[], p_reasons text[], p_places text[],
+    p_mappings text[], p_patients text[], p_flags int[], p_charsets text[], p_sizes int[], p_sealed bytea[],
+    p_replies bytea[], p_codes text[], p_refusals bytea[],
+    e_message int[], e_ids text[], e_types text[], e_subjects text[], e_times timestamptz[],
+    e_tests boolean[], e_data text[], e_sealed bytea[])
+RETURNS TABLE (ord int, outcome int, no bigint, reply bytea)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_day   date := (p_at AT TIME ZONE 'UTC')::date;
+    v_n     int := cardinality(p_ids);
+    v_nos   bigint[] := array_fill(NULL::bigint, ARRAY[v_n]); -- NULL: seen before
+    v_reuse boolean[] := array_fill(false, ARRAY[v_n]);
+    v_out   int[] := array_fill(0, ARRAY[v_n]);
+    v_events int;
+    v_new   int := 0;
+    v_head  bigint;
+    v_idx   bigint;
+    r       record;
+BEGIN
+    FOR r IN
+        WITH k AS (
+            SELECT i::int AS i, c, d FROM unnest(p_control_ids, p_ids) WITH ORDINALITY AS u(c, d, i)
+        ), ins AS (
+            INSERT INTO dari.message_key (site, feed, control_id, id, no, day)
+            SELECT p_site, p_feed, k.c, k.d, nextval('dari.message_no'), v_day FROM k ORDER BY k.i
+            ON CONFLICT DO NOTHING
+            RETURNING message_key.control_id, message_key.id, message_key.no
+        )
+        SELECT k.i, ins.no,
+               EXISTS (SELECT 1 FROM dari.message_key o
+                       WHERE o.site = p_site AND o.feed = p_feed AND o.control_id = k.c AND o.id <> k.d)
+               OR EXISTS (SELECT 1 FROM k k2 WHERE k2.c = k.c AND k2.d <> k.d AND k2.i < k.i) AS reuse
+        FROM k JOIN ins ON ins.control_id = k.c AND ins.id = k.d
+        ORDER BY k.i
+    LOOP
+        v_nos[r.i] := r.no;
+        v_reuse[r.i] := r.reuse AND p_control_ids[r.i] <> '';
+        v_new := v_new + 1;
+        IF v_reuse[r.i] THEN
+            v_out[r.i] := 2;
+        END IF;
+    END LOOP;
+
+    IF v_new > 0 THEN
+        SELECT count(*) INTO v_events FROM unnest(e_message) AS m
+        WHERE v_nos[m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[m]);
+        UPDATE dari.stream AS s SET head = s.head + v_events, ledger = s.ledger + v_new
+        WHERE s.site = p_site RETURNING s.head - v_events, s.ledger - v_new INTO STRICT v_head, v_idx;
+
+        WITH e AS (
+            SELECT u.*, v_head + row_number() OVER (ORDER BY u.i) AS seq
+            FROM unnest(e_message, e_ids, e_types, e_subjects, e_times, e_tests, e_data, e_sealed)
+                 WITH ORDINALITY AS u(m, id, type, subject, time, test, data, sealed, i)
+            WHERE v_nos[u.m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[u.m])
+        ), ins AS (
+            INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no,
+                                    mapping, test, data, sealed)
+            SELECT p_site, e.seq, v_day, e.id, e.type, e.subject, e.time, p_at, 'feed:' || p_feed, v_nos[e.m],
+                   p_mappings[e.m], e.test, e.data, e.sealed
+            FROM e
+        ), per AS (
+            SELECT e.m, min(e.seq) AS first, count(*)::int AS n,
+                   encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.data, e.sealed), ''::bytea
+                                            ORDER BY e.seq)), 'hex') AS digest
+            FROM e GROUP BY e.m
+        ), m AS (
+            SELECT u.*, per.first, coalesce(per.n, 0) AS n, per.digest,
+                   row_number() OVER (ORDER BY u.i) AS k,
+                   v_reuse[u.i] AND p_refusals IS NOT NULL AS refused
+            FROM unnest(p_ids, p_control_ids, p_types, p_states, p_reasons, p_places, p_mappings, p_patients,
+                        p_flags, p_charsets, p_sizes, p_sealed, p_replies, p_codes)
+                 WITH ORDINALITY AS u(id, control_id, type, state, reason, place, mapping, patient,
+                                      flags, charset, size, sealed, reply, code, i)
+            LEFT JOIN per ON per.m = u.i
+            WHERE v_nos[u.i] IS NOT NULL
+        ), msg AS (
+            INSERT INTO dari.message (site, day, no, id, feed, received_at, control_id, type, state, reason, place,
+                                      mapping, patient, flags, charset, size, first_seq, events, sealed, reply)
+            SELECT p_site, v_day, v_nos[m.i], m.id, p_feed, p_at, m.control_id, m.type,
+                   CASE WHEN m.refused THEN 'quarantined' ELSE m.state END,
+                   CASE WHEN m.refused THEN 'control id was used for another message' ELSE m.reason END,
+                   m.place, m.mapping, m.patient, m.flags | v_reuse[m.i]::int, m.charset, m.size, m.first, m.n,
+                   m.sealed, CASE WHEN m.refused THEN p_refusals[m.i] ELSE m.reply END
+            FROM m
+        ), cnt AS (
+            INSERT INTO dari.feed_count AS f (site, feed, day, received, mapped, ignored, quarantined, events, last_at)
+            SELECT p_site, p_feed, v_day, count(*), count(*) FILTER (WHERE m.state = 'mapped' AND NOT m.refused),
+                   count(*) FILTER (WHERE m.state = 'ignored' AND NOT m.refused),
+                   count(*) FILTER (WHERE m.state = 'quarantined' OR m.refused), v_events, p_at
+            FROM m
+            ON CONFLICT (site, feed, day) DO UPDATE
+            SET received = f.received + excluded.received, mapped = f.mapped + excluded.mapped,
+                ignored = f.ignored + excluded.ignored, quarantined = f.quarantined + excluded.quarantined,
+                events = f.events + excluded.events, last_at = excluded.last_at
+        )
+        INSERT INTO dari.ledger (site, idx, day, body)
+        SELECT p_site, v_idx + m.k, v_day,
+               'received site=' || p_site || ' feed=' || p_feed || ' message=' || v_nos[m.i]
+               || ' id=' || encode(m.id, 'hex') || ' digest=' || encode(sha256(m.sealed), 'hex')
+               || ' state=' || CASE WHEN m.refused THEN 'quarantined' ELSE m.state END
+               || ' reply=' || m.code || ' mapping=' || coalesce(m.mapping, '-')
+               || ' events=' || CASE WHEN m.n > 0 THEN m.first || '-' || (m.first + m.n - 1) ELSE '-' END
+               || ' eventsdigest=' || coalesce(m.digest, '-')
+               || ' at=' || dari.instant(p_at) || ' idx=' || (v_idx + m.k)
+        FROM m;
+    END IF;
+
+    IF v_new < v_n THEN
+        INSERT INTO dari.feed_count AS f (site, feed, day, duplicates, last_at)
+        VALUES (p_site, p_feed, v_day, v_n - v_new, p_at)
+        ON CONFLICT (site, feed, day) DO UPDATE
+        SET duplicates = f.duplicates + excluded.duplicates, last_at = excluded.last_at;
+    END IF;
+
+    RETURN QUERY
+        SELECT u.i::int, CASE WHEN v_nos[u.i] IS NULL THEN 1 ELSE v_out[u.i] END,
+               coalesce(v_nos[u.i], k.no),
+               CASE WHEN v_nos[u.i] IS NULL THEN m.reply
+                    WHEN v_reuse[u.i] AND p_refusals IS NOT NULL THEN p_refusals[u.i] END
+        FROM unnest(p_control_ids, p_ids) WITH ORDINALITY AS u(c, d, i)
+        LEFT JOIN dari.message_key k ON v_nos[u.i] IS NULL AND k.site = p_site AND k.feed = p_feed
+                                    AND k.control_id = u.c AND k.id = u.d
+        LEFT JOIN dari.message m ON m.site = p_site AND m.day = k.day AND m.no = k.no
+        ORDER BY u.i;
+END $$;
+
+-- Events that do not come from a feed's group: derived ones (segment.entered, message.requested, …) and
+-- those of a reprocessed message. One ledger entry names them all. Must be (nearly) the last statement
+-- of the caller's transaction: it takes the site's lock. Events whose id is already in the stream are
+-- left out, so that a repeated effect adds nothing. Returns the first number, or NULL.
+CREATE FUNCTION dari.append_events(
+    p_site text, p_source text, p_at timestamptz, p_message_no bigint, p_mapping text, p_kind text,
+    e_ids text[], e_types text[], e_subjects text[], e_times timestamptz[], e_causes text[], e_tests boolean[],
+    e_data text[], e_sealed bytea[])
+RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_day  date := (p_at AT TIME ZONE 'UTC')::date;
+    v_keep boolean[];
+    v_n    bigint;
+    v_head bigint;
+    v_idx  bigint;
+    v_digest text;
+BEGIN
+    IF coalesce(cardinality(e_ids), 0) = 0 THEN
+        RETURN NULL;
+    END IF;
+    PERFORM 1 FROM dari.stream WHERE site = p_site FOR UPDATE;
+    SELECT array_agg(NOT EXISTS (SELECT 1 FROM dari.event x WHERE x.site = p_site AND x.id = u.id) ORDER BY u.i)
+    INTO v_keep FROM unnest(e_ids) WITH ORDINALITY AS u(id, i);
+    SELECT count(*) INTO v_n FROM unnest(v_keep) AS k WHERE k;
+    IF v_n = 0 THEN
+        RETURN NULL;
+    END IF;
+    UPDATE dari.stream AS s SET head = s.head + v_n, ledger = s.ledger + 1
+    WHERE s.site = p_site RETURNING s.head - v_n, s.ledger INTO STRICT v_head, v_idx;
+    WITH e AS (
+        SELECT u.*, v_head + row_number() OVER (ORDER BY u.i) AS seq
+        FROM unnest(e_ids, e_types, e_subjects, e_times, e_causes, e_tests, e_data, e_sealed)
+             WITH ORDINALITY AS u(id, type, subject, time, cause, test, data, sealed, i)
+        WHERE v_keep[u.i]
+    ), ins AS (
+        INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no, cause,
+                                mapping, test, data, sealed)
+        SELECT p_site, e.seq, v_day, e.id, e.type, e.subject, e.time, p_at, p_source, p_message_no, e.cause,
+               p_mapping, e.test, e.data, e.sealed
+        FROM e
+    )
+    SELECT encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.data, e.sealed), ''::bytea
+                                    ORDER BY e.seq)), 'hex')
+    INTO v_digest FROM e;
+    INSERT INTO dari.ledger (site, idx, day, body)
+    VALUES (p_site, v_idx, v_day,
+            p_kind || ' site=' || p_site || ' source=' || p_source
+            || ' message=' || coalesce(p_message_no::text, '-') || ' mapping=' || coalesce(p_mapping, '-')
+            || ' events=' || (v_head + 1) || '-' || (v_head + v_n) || ' eventsdigest=' || v_digest
+            || ' at=' || dari.instant(p_at) || ' idx=' || v_idx);
+    RETURN v_head + 1;
+END $$;

@@ -14,11 +14,14 @@ void sha256_of(const struct str *parts, size_t count, unsigned char out[SHA256_B
 void random_bytes(unsigned char *out, size_t n); /* aborts when the system has none */
 
 struct signer;
-/* PEM private key (ledger.key). */
+/* PEM private key (ledger.key). ERR_NOTFOUND, ERR_CONFIG (others may read it; not Ed25519). */
 enum err_code signer_open(const char *path, struct signer **out, struct err *e);
 void signer_free(struct signer **s);
 enum err_code signer_sign(const struct signer *s, struct str text,
                           unsigned char out[ED25519_SIGNATURE], struct err *e);
+enum err_code signer_public(const struct signer *s, unsigned char out[ED25519_PUBLIC],
+                            struct err *e);
+/* PEM public key (ledger.pub). */
 enum err_code public_read(const char *path, unsigned char out[ED25519_PUBLIC], struct err *e);
 bool public_verify(const unsigned char key[ED25519_PUBLIC], struct str text,
                    const unsigned char signature[ED25519_SIGNATURE]);

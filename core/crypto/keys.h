@@ -56,6 +56,8 @@ enum err_code unseal(const struct keyring *k, struct arena *a, struct str contex
 
 /* CURVE key pairs as Z85 text, as libzmq takes them. curve_read reads NAME.key or NAME.pub. */
 enum err_code curve_pair(char public_key[CURVE_TEXT], char secret_key[CURVE_TEXT], struct err *e);
+/* The public half of a secret one. ERR_VALUE when it is not Z85. */
+enum err_code curve_public(const char *secret_key, char public_key[CURVE_TEXT], struct err *e);
 enum err_code curve_read(const char *folder, const char *file, char out[CURVE_TEXT], struct err *e);
 bool z85_decode(const char *text, unsigned char out[32]);
 void z85_encode(const unsigned char in[32], char out[CURVE_TEXT]);

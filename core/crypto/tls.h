@@ -13,7 +13,7 @@ enum tls_clients { TLS_CLIENTS_NONE, TLS_CLIENTS_OPTIONAL, TLS_CLIENTS_REQUIRED 
 
 struct tls_files {
     const char *cert, *key; /* PEM; of a client: NULL for none */
-    const char *ca;         /* who may have signed the other side */
+    const char *ca;         /* who may have signed the other side; of a client NULL: the system's */
     const char *crl;        /* or NULL */
 };
 
@@ -23,7 +23,11 @@ enum err_code tls_server(const struct tls_files *f, enum tls_clients clients, st
 enum err_code tls_client(const struct tls_files *f, struct tls **out, struct err *e);
 void tls_free(struct tls **t);
 
-/* For core/net only: a new SSL (as void *, so that this header needs no OpenSSL). */
+/*
+ * For core/net only: a new SSL (as void *, so that this header needs no OpenSSL), ready to accept
+ * or to connect; the caller frees it. A client's server_name (a host name or an IP address) is what
+ * the certificate must name. NULL: no memory, or a client without a name.
+ */
 void *tls_session(struct tls *t, const char *server_name);
 
 #endif

@@ -1,0 +1,179 @@
+#include "core/crypto/crypto_internal.h"
+
+#include "core/base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err_code crypto_err(struct err *e, enum err_code code, const char *src, int line,
+                         const char *fmt, ...)
+{
+    unsigned long first = ERR_peek_error();
+    const char *reason = first ? ERR_reason_error_string(first) : NULL;
+    char text[256];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ERR_clear_error();
+    return reason ? err_set(e, code, 0, src, line, "%s (%s)", text, reason)
+                  : err_set(e, code, 0, src, line, "%s", text);
+}
+
+void crypto_must(bool ok, const char *what)
+{
+    if (!ok) {
+        unsigned long first = ERR_peek_error();
+        const char *reason = first ? ERR_reason_error_string(first) : NULL;
+        log_error("crypto.broken", "what=%s reason=\"%s\"", what, reason ? reason : "unknown");
+        abort();
+    }
+}
+
+enum err_code key_path(const char *folder, const char *name, char out[KEY_PATH_MAX], struct err *e)
+{
+    int n = snprintf(out, KEY_PATH_MAX, "%s/%s", folder, name);
+    return n > 0 && n < KEY_PATH_MAX ? ERR_NONE
+                                     : ERR(e, ERR_LIMIT, 0, "the path of %s is too long", name);
+}
+
+static enum err_code private_mode(const struct stat *st, const char *path, struct err *e)
+{
+    return st->st_mode & 077
+               ? ERR(e, ERR_CONFIG, 0, "%s can be read by other users: chmod 600 %s", path, path)
+               : ERR_NONE;
+}
+
+enum err_code key_file_private(const char *path, struct err *e)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? private_mode(&st, path, e) : ERR_NONE;
+}
+
+static enum err_code read_open(int fd, const char *path, bool secret, char out[KEY_FILE_MAX],
+                               size_t *n, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return ERR(e, ERR_CONFIG, 0, "%s is not a file", path);
+    }
+    enum err_code code = secret ? private_mode(&st, path, e) : ERR_NONE;
+    if (code != ERR_NONE) {
+        return code;
+    }
+    if (st.st_size >= KEY_FILE_MAX) {
+        return ERR(e, ERR_CONFIG, 0, "%s is too large for a key", path);
+    }
+    ssize_t got = read(fd, out, KEY_FILE_MAX);
+    if (got < 0) {
+        return ERR(e, ERR_IO, 0, "could not read %s: %s", path, strerror(errno));
+    }
+    *n = (size_t)got;
+    return ERR_NONE;
+}
+
+enum err_code key_file_read(const char *path, bool secret, char out[KEY_FILE_MAX], size_t *n,
+                            struct err *e)
+{
+    *n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return ERR(e, ERR_NOTFOUND, 0, "%s is missing: make it with dari keys init", path);
+    }
+    if (fd < 0) {
+        return ERR(e, ERR_CONFIG, 0, "cannot read %s: %s (run as the user that owns the keys)",
+                   path, strerror(errno));
+    }
+    enum err_code code = read_open(fd, path, secret, out, n, e);
+    close(fd);
+    return code;
+}
+
+/* ---- HMAC ---- */
+
+struct hmac {
+    EVP_MAC *mac;
+    EVP_MAC_CTX *ctx;
+};
+
+struct hmac *hmac_new(const unsigned char key[32])
+{
+    struct hmac *h = calloc(1, sizeof *h);
+    if (!h) {
+        return NULL;
+    }
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    h->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    h->ctx = h->mac ? EVP_MAC_CTX_new(h->mac) : NULL;
+    if (!h->ctx || EVP_MAC_init(h->ctx, key, 32, params) != 1) {
+        hmac_free(&h);
+    }
+    return h;
+}
+
+void hmac_free(struct hmac **h)
+{
+    if (*h) {
+        EVP_MAC_CTX_free((*h)->ctx);
+        EVP_MAC_free((*h)->mac);
+        free(*h);
+        *h = NULL;
+    }
+}
+
+void hmac_parts(struct hmac *h, const struct str *parts, size_t count, unsigned char out[32])
+{
+    crypto_must(EVP_MAC_init(h->ctx, NULL, 0, NULL) == 1, "hmac");
+    for (size_t i = 0; i < count; i++) {
+        unsigned char size[8];
+        for (int b = 0; b < 8; b++) {
+            size[b] = (unsigned char)((uint64_t)parts[i].n >> (56 - 8 * b));
+        }
+        crypto_must(EVP_MAC_update(h->ctx, size, sizeof size) == 1, "hmac");
+        if (parts[i].n) {
+            crypto_must(EVP_MAC_update(h->ctx, (const unsigned char *)parts[i].p, parts[i].n) == 1,
+                        "hmac");
+        }
+    }
+    size_t n = 0;
+    crypto_must(EVP_MAC_final(h->ctx, out, &n, 32) == 1 && n == 32, "hmac");
+}
+
+/* ---- PEM ---- */
+
+/* Without this OpenSSL would ask for the passphrase of an encrypted key on the terminal. */
+static int no_passphrase(char *out, int size, int writing, void *ctx)
+{
+    (void)out, (void)size, (void)writing, (void)ctx;
+    return -1;
+}
+
+EVP_PKEY *pem_private(struct str pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return key;
+}
+
+EVP_PKEY *pem_public(struct str pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return key;
+}

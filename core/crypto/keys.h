@@ -1,11 +1,12 @@
 /*
  * The site's secrets and what is made with them; with the other headers of this folder the only
- * owner of OpenSSL. A keys folder (mode 0700, files 0600) holds
+ * owner of OpenSSL. A keys folder (mode 0700, private halves 0600) holds
  *
- *     site.key        32 random bytes, hexadecimal: all symmetric keys below are derived
- * (HKDF-SHA-256) ledger.key/.pub Ed25519, PEM: signs checkpoints. The private half is only read by
- * the steward. stream.key/.pub CURVE (X25519) of the relay, Z85: the public half is given to
- * consumers segment.key/.pub, messaging.key/.pub    CURVE of our own consumers
+ * - site.key: 32 random bytes in hexadecimal; all symmetric keys are derived from it (HKDF-SHA-256)
+ * - ledger.key, ledger.pub: Ed25519 in PEM, signs checkpoints; only the steward reads the private
+ *   half
+ * - stream.key, stream.pub: CURVE (X25519) in Z85, of the relay; consumers get the public half
+ * - segment.key, segment.pub, messaging.key, messaging.pub: CURVE of our own consumers
  *
  * All text ids are 26 characters of base32 (16 bytes of HMAC-SHA-256), lower case.
  */

@@ -1,0 +1,163 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/crypto/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char folder[] = "/tmp/dari-seal-XXXXXX";
+static struct keyring *keys;
+static struct arena *arena;
+static struct buf sealed;
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder) || keys_init(folder, NULL) != ERR_NONE ||
+        keyring_open(folder, &keys, NULL) != ERR_NONE) {
+        return -1;
+    }
+    arena = arena_new(0);
+    buf_init(&sealed, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    char command[128];
+    keyring_free(&keys);
+    arena_free(&arena);
+    buf_release(&sealed);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static enum err_code opens(struct str context, struct str bytes, struct str *plain)
+{
+    struct err e = {0};
+    enum err_code code = unseal(keys, arena, context, bytes, plain, &e);
+    assert_int_equal(e.code, code);
+    assert_int_equal(plain->p != NULL, code == ERR_NONE);
+    return code;
+}
+
+static void what_was_sealed_opens(void **state)
+{
+    (void)state;
+    static char large[70000];
+    memset(large, 'x', sizeof large);
+    const struct str texts[] = {
+        STR(""), STR("a"), STR("0123456789abcdef"), STR("nul \0 inside"), {large, sizeof large}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct str plain;
+        buf_reset(&sealed);
+        assert_int_equal(seal(keys, STR("clinic/message/1/raw"), texts[i], &sealed, NULL),
+                         ERR_NONE);
+        assert_int_equal(sealed.n, texts[i].n + SEAL_OVERHEAD);
+        assert_int_equal(opens(STR("clinic/message/1/raw"), buf_str(&sealed), &plain), ERR_NONE);
+        assert_true(str_eq(plain, texts[i]));
+    }
+}
+
+static void nonces_differ(void **state)
+{
+    (void)state;
+    buf_reset(&sealed);
+    assert_int_equal(seal(keys, STR("c"), STR("same"), &sealed, NULL), ERR_NONE);
+    size_t one = sealed.n;
+    assert_int_equal(seal(keys, STR("c"), STR("same"), &sealed, NULL), ERR_NONE);
+    assert_int_equal(sealed.n, 2 * one);
+    assert_memory_not_equal(sealed.p, sealed.p + one, one);
+    assert_memory_not_equal(sealed.p + 13, sealed.p + one + 13, 4);
+}
+
+static void another_context_does_not_open(void **state)
+{
+    (void)state;
+    const struct str others[] = {STR(""), STR("clinic/message/2/raw"), STR("clinic/message/1/raw "),
+                                 STR("clinic/message/1/ra")};
+    buf_reset(&sealed);
+    assert_int_equal(seal(keys, STR("clinic/message/1/raw"), STR("secret"), &sealed, NULL),
+                     ERR_NONE);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct str plain;
+        assert_int_equal(opens(others[i], buf_str(&sealed), &plain), ERR_CRYPTO);
+    }
+}
+
+static void a_flipped_bit_anywhere_is_seen(void **state)
+{
+    (void)state;
+    struct str plain;
+    buf_reset(&sealed);
+    assert_int_equal(seal(keys, STR("c"), STR("secret"), &sealed, NULL), ERR_NONE);
+    for (size_t bit = 0; bit < 8 * sealed.n; bit++) {
+        sealed.p[bit / 8] = (char)(sealed.p[bit / 8] ^ 1 << bit % 8);
+        assert_int_equal(opens(STR("c"), buf_str(&sealed), &plain), ERR_CRYPTO);
+        sealed.p[bit / 8] = (char)(sealed.p[bit / 8] ^ 1 << bit % 8);
+    }
+    assert_int_equal(opens(STR("c"), buf_str(&sealed), &plain), ERR_NONE);
+}
+
+static void a_cut_record_is_seen(void **state)
+{
+    (void)state;
+    struct str plain;
+    buf_reset(&sealed);
+    assert_int_equal(seal(keys, STR("c"), STR("secret"), &sealed, NULL), ERR_NONE);
+    for (size_t n = 0; n < sealed.n; n++) {
+        assert_int_equal(opens(STR("c"), str_cut(buf_str(&sealed), 0, n), &plain), ERR_CRYPTO);
+        assert_int_equal(opens(STR("c"), str_cut(buf_str(&sealed), n + 1, sealed.n), &plain),
+                         ERR_CRYPTO);
+    }
+}
+
+static void another_site_key_does_not_open(void **state)
+{
+    (void)state;
+    char other[] = "/tmp/dari-seal-XXXXXX", command[128];
+    struct keyring *k = NULL;
+    struct str plain;
+    assert_non_null(mkdtemp(other));
+    assert_int_equal(keys_init(other, NULL), ERR_NONE);
+    assert_int_equal(keyring_open(other, &k, NULL), ERR_NONE);
+    buf_reset(&sealed);
+    assert_int_equal(seal(k, STR("c"), STR("secret"), &sealed, NULL), ERR_NONE);
+    assert_int_equal(opens(STR("c"), buf_str(&sealed), &plain), ERR_CRYPTO);
+    keyring_free(&k);
+    snprintf(command, sizeof command, "rm -rf '%s'", other);
+    assert_int_equal(system(command), 0);
+}
+
+static void a_full_buffer_says_so(void **state)
+{
+    (void)state;
+    struct buf small;
+    struct err e = {0};
+    buf_init(&small, SEAL_OVERHEAD + 3);
+    assert_int_equal(seal(keys, STR("c"), STR("four"), &small, &e), ERR_NOMEM);
+    buf_reset(&small);
+    assert_int_equal(seal(keys, STR("c"), STR("thr"), &small, &e), ERR_NONE);
+    buf_release(&small);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_sealed_opens),
+        cmocka_unit_test(nonces_differ),
+        cmocka_unit_test(another_context_does_not_open),
+        cmocka_unit_test(a_flipped_bit_anywhere_is_seen),
+        cmocka_unit_test(a_cut_record_is_seen),
+        cmocka_unit_test(another_site_key_does_not_open),
+        cmocka_unit_test(a_full_buffer_says_so),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -46,7 +46,9 @@ if [ -L "$data" ] || ! as test -x "$dir" 2>/dev/null; then
 	data=$place/data
 fi
 
-running() { [ -f "$data/postmaster.pid" ] && kill -0 "$(head -n 1 "$data/postmaster.pid")" 2>/dev/null; }
+# A killed process that nobody has waited for yet is not alive.
+alive() { kill -0 "$1" 2>/dev/null && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
+running() { [ -f "$data/postmaster.pid" ] && alive "$(head -n 1 "$data/postmaster.pid")"; }
 
 make_cluster() {
 	mkdir -p "$data"
@@ -71,6 +73,8 @@ start() {
 	[ "$(id -u)" = 0 ] && chown "$user" "$sockets"
 	chmod 700 "$sockets"
 	if ! running; then
+		# Left by a kill -9; PostgreSQL itself keeps them while the dead process is not waited for.
+		rm -f "$data/postmaster.pid" "$sockets/.s.PGSQL.5432.lock"
 		: >>"$dir/postgres.log"
 		[ "$(id -u)" = 0 ] && chown "$user" "$dir/postgres.log"
 		(cd / && as env ${DARI_PG_PRELOAD:+LD_PRELOAD="$DARI_PG_PRELOAD"} "$bin/pg_ctl" -D "$data" -w -t 60 \
@@ -96,6 +100,10 @@ kill_all() {
 	children=$(pgrep -P "$pid" || true)
 	kill -9 "$pid" 2>/dev/null || true
 	for c in $children; do kill -9 "$c" 2>/dev/null || true; done
+	for c in $pid $children; do
+		n=0
+		while alive "$c" && [ $n -lt 200 ]; do sleep 0.02; n=$((n + 1)); done
+	done
 }
 
 case $action in

@@ -1,6 +1,10 @@
 /*
  * The event loop and its connections; the only owner of libevent. One loop per process. Nothing
  * here blocks. Callbacks run from the loop; a callback may close its own connection.
+ *
+ * A connection belongs to whoever got it: from accept() or net_connect() until closed() was called
+ * or net_close() was. After either nothing is called for it any more, and its context may be freed.
+ * Freeing the loop closes what is left, without calls.
  */
 #ifndef DARI_NET_NET_H
 #define DARI_NET_NET_H
@@ -44,6 +48,12 @@ struct net_handlers {
     void (*bytes)(void *conn_ctx, struct str bytes);
     /* Everything written so far has left for the kernel. May be NULL. */
     void (*drained)(void *conn_ctx);
+    /*
+     * The peer has finished sending but may still read (half-close): the owner answers what is
+     * under way and calls net_close(). NULL: the connection ends here, closed() is called with
+     * NULL.
+     */
+    void (*ended)(void *conn_ctx);
     /* The connection is gone; `why` is NULL for an orderly end. The net_conn is freed afterwards.
      */
     void (*closed)(void *conn_ctx, const char *why);
@@ -57,10 +67,16 @@ struct net_listen_options {
     const char *address;  /* "127.0.0.1", "::", "0.0.0.0" */
     int port;             /* 0: any, see net_listener_port() */
     struct tls *tls;      /* NULL: plain */
-    int64_t handshake_ms; /* TLS handshake deadline */
+    int64_t handshake_ms; /* TLS handshake deadline; 0: 5 seconds */
+    int keepalive_s;      /* probe silent peers after so many seconds; 0: never */
 };
 
-/* ERR_IO names the address and says what to do when the port is taken. TCP_NODELAY is always on. */
+/*
+ * ERR_IO names the address and says what to do when the port is taken; ERR_CONFIG: not an address.
+ * TCP_NODELAY is always on. `h` must live as long as the connections. At most 128 TLS handshakes
+ * are under way at a time; others wait in the backlog, as do all when the process has no descriptor
+ * left.
+ */
 enum err_code net_listen(struct net_loop *l, const struct net_listen_options *o,
                          const struct net_handlers *h, void *ctx, struct net_listener **out,
                          struct err *e);
@@ -68,14 +84,22 @@ int net_listener_port(const struct net_listener *l);
 void net_listener_pause(struct net_listener *l, bool paused); /* leaves new peers in the backlog */
 void net_listener_free(struct net_listener **l);
 
-/* Outgoing connection; h->connected or h->closed follows. `server_name` for TLS verification. */
+/*
+ * Outgoing connection; h->connected or h->closed follows within 10 seconds, never from inside this
+ * call. Every address of `host` is tried; `host` is also the name that TLS verifies.
+ */
 enum err_code net_connect(struct net_loop *l, const char *host, int port, struct tls *tls,
                           const struct net_handlers *h, void *ctx, struct net_conn **out,
                           struct err *e);
 
-void net_send(struct net_conn *c, struct str bytes); /* queued; one write when the loop turns */
+void net_send(struct net_conn *c, struct str bytes); /* copied; one write when the loop turns */
 size_t net_queued(const struct net_conn *c);         /* bytes not yet with the kernel */
 void net_pause(struct net_conn *c, bool paused);     /* stop or go on reading: back-pressure */
+/*
+ * After a flush: what was sent still goes out, then the peer is told, and what it goes on to send
+ * is thrown away for at most 5 seconds, because closing a socket with unread bytes would destroy
+ * the last reply on its way.
+ */
 void net_close(struct net_conn *c, bool after_flush);
 const char *net_peer(const struct net_conn *c);      /* "127.0.0.1:51234" */
 const char *net_peer_cert(const struct net_conn *c); /* subject of the client certificate or "" */

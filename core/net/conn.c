@@ -1,0 +1,546 @@
+#include "core/net/net.h"
+
+#include "core/base/log.h"
+#include "core/crypto/tls.h"
+#include "core/crypto/tls_io.h"
+#include "core/net/net_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    OUT_MAX = 256 * 1024 * 1024, /* our owners have tighter limits; this one is against our bugs */
+    OUT_KEEP = 4096              /* an idle connection keeps no more than this */
+};
+
+static void ready(evutil_socket_t fd, short what, void *ctx);
+static void too_late(evutil_socket_t fd, short what, void *ctx);
+static void flush(struct net_conn *c);
+
+struct net_conn *net_conn_new(struct net_loop *l, int fd)
+{
+    struct net_conn *c = calloc(1, sizeof *c);
+    if (!c) {
+        return NULL;
+    }
+    c->loop = l;
+    c->fd = fd;
+    buf_init(&c->out, OUT_MAX);
+    event_assign(&c->deadline, l->base, -1, 0, too_late, c);
+    net_conn_watch(c);
+    c->next = l->conns;
+    c->prev = &l->conns;
+    if (c->next) {
+        c->next->prev = &c->next;
+    }
+    l->conns = c;
+    return c;
+}
+
+void net_conn_watch(struct net_conn *c)
+{
+    event_assign(&c->rd, c->loop->base, c->fd, EV_READ | EV_PERSIST, ready, c);
+    event_assign(&c->wr, c->loop->base, c->fd, EV_WRITE, ready, c);
+}
+
+void net_conn_deadline(struct net_conn *c, int64_t ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    evtimer_add(&c->deadline, &tv);
+}
+
+static void close_socket(struct net_conn *c)
+{
+    event_del(&c->rd);
+    event_del(&c->wr);
+    event_del(&c->deadline);
+    if (c->tls) {
+        tls_io_free(&c->tls);
+    }
+    if (c->fd >= 0) {
+        close(c->fd);
+    }
+    c->fd = -1;
+}
+
+/* From now on nobody hears of it; the memory goes when the last frame on the stack has left it. */
+static void die(struct net_conn *c)
+{
+    struct net_listener *l = c->listener;
+    c->state = NET_DEAD;
+    c->listener = NULL;
+    close_socket(c);
+    if (l) {
+        net_listener_handshake(l, -1);
+    }
+    if (!c->busy) {
+        c->busy++;
+        net_conn_release(c);
+    }
+}
+
+static void unlink_dirty(struct net_conn *c)
+{
+    struct net_conn **at = &c->loop->dirty;
+    while (c->dirty && *at) {
+        if (*at == c) {
+            *at = c->dirty_next;
+            c->dirty = false;
+        } else {
+            at = &(*at)->dirty_next;
+        }
+    }
+}
+
+void net_conn_release(struct net_conn *c)
+{
+    assert(c->busy > 0);
+    if (--c->busy > 0 || c->state != NET_DEAD) {
+        return;
+    }
+    net_search_free(c);
+    if (c->search) {
+        return; /* its lookup still has to end; that frees it */
+    }
+    unlink_dirty(c);
+    *c->prev = c->next;
+    if (c->next) {
+        c->next->prev = c->prev;
+    }
+    buf_release(&c->out);
+    free(c->cert);
+    free(c);
+}
+
+/* The end as the owner hears of it. */
+void net_conn_finish(struct net_conn *c, const char *why)
+{
+    if (c->state == NET_DEAD) {
+        return;
+    }
+    bool accepted_handshake = c->state == NET_HANDSHAKE && c->listener;
+    bool owned = c->state <= NET_OPEN && !accepted_handshake;
+    c->busy++;
+    if (accepted_handshake) {
+        const struct net_listener_view *v = net_listener_view(c->listener);
+        if (v->handlers->handshake_failed) {
+            v->handlers->handshake_failed(v->ctx, c->peer, why ? why : "the peer hung up");
+        }
+    }
+    if (c->state != NET_DEAD) {
+        die(c);
+        if (owned) {
+            c->h->closed(c->ctx, why);
+        }
+    }
+    net_conn_release(c);
+}
+
+static void linger(struct net_conn *c)
+{
+    if (c->tls) {
+        tls_io_finish(c->tls);
+    }
+    if (c->ended || shutdown(c->fd, SHUT_WR) != 0) {
+        die(c);
+        return;
+    }
+    c->state = NET_LINGERING;
+}
+
+static enum tls_io write_some(struct net_conn *c, size_t *took)
+{
+    struct str left = str_cut(buf_str(&c->out), c->out_at, c->out.n);
+    if (c->tls) {
+        return tls_io_write(c->tls, left.p, left.n, took);
+    }
+    ssize_t n = send(c->fd, left.p, left.n, MSG_NOSIGNAL);
+    if (n >= 0) {
+        *took = (size_t)n;
+        return TLS_IO_DONE;
+    }
+    return errno == EAGAIN || errno == EINTR ? TLS_IO_WANT_WRITE : TLS_IO_FAILED;
+}
+
+static void broken(struct net_conn *c)
+{
+    char text[TLS_IO_TEXT];
+    net_conn_finish(c, c->tls ? tls_io_why(c->tls, text) : strerror(errno));
+}
+
+static void all_left(struct net_conn *c)
+{
+    c->out_at = 0;
+    if (c->out.cap > OUT_KEEP) {
+        buf_release(&c->out);
+    } else {
+        buf_reset(&c->out);
+    }
+    if (c->state == NET_FLUSHING) {
+        linger(c);
+    } else if (c->state == NET_OPEN && c->h->drained) {
+        c->h->drained(c->ctx);
+    }
+}
+
+/* Writes what there is. The caller holds `busy`. */
+static void flush(struct net_conn *c)
+{
+    c->blocked = false;
+    if (!buf_ok(&c->out)) {
+        net_conn_finish(c, "no memory for what has to be sent");
+        return;
+    }
+    while (c->out_at < c->out.n) {
+        size_t took = 0;
+        switch (write_some(c, &took)) {
+        case TLS_IO_DONE:
+            c->out_at += took;
+            break;
+        case TLS_IO_WANT_WRITE:
+            event_add(&c->wr, NULL);
+            c->blocked = true;
+            return;
+        case TLS_IO_WANT_READ: /* rd is on: TLS always listens while it is blocked so */
+            event_add(&c->rd, NULL);
+            c->blocked = true;
+            return;
+        case TLS_IO_END:
+        case TLS_IO_FAILED:
+            broken(c);
+            return;
+        }
+    }
+    all_left(c);
+}
+
+void net_conn_flush_dirty(struct net_loop *l)
+{
+    while (l->dirty) {
+        struct net_conn *c = l->dirty;
+        l->dirty = c->dirty_next;
+        c->dirty = false;
+        c->busy++;
+        if ((c->state == NET_OPEN || c->state == NET_FLUSHING) && !c->blocked) {
+            flush(c);
+        }
+        net_conn_release(c);
+    }
+}
+
+static void make_dirty(struct net_conn *c)
+{
+    if (!c->dirty) {
+        c->dirty = true;
+        c->dirty_next = c->loop->dirty;
+        c->loop->dirty = c;
+        event_active(c->loop->flush, EV_TIMEOUT, 0);
+    }
+}
+
+static enum tls_io read_plain(struct net_conn *c, size_t *got)
+{
+    ssize_t n = recv(c->fd, c->loop->chunk, NET_CHUNK, 0);
+    if (n > 0) {
+        *got = (size_t)n;
+        return TLS_IO_DONE;
+    }
+    if (n == 0) {
+        return TLS_IO_END;
+    }
+    return errno == EAGAIN || errno == EINTR ? TLS_IO_WANT_READ : TLS_IO_FAILED;
+}
+
+/* Whole records as long as they are decrypted already or were full ones; else a call in vain. */
+static enum tls_io read_tls(struct net_conn *c, size_t *got)
+{
+    enum { RECORD = 16 * 1024 };
+    enum tls_io io;
+    size_t n;
+    do {
+        n = 0;
+        io = tls_io_read(c->tls, c->loop->chunk + *got, NET_CHUNK - *got, &n);
+        *got += n;
+    } while (io == TLS_IO_DONE && *got < NET_CHUNK && (n == RECORD || tls_io_pending(c->tls)));
+    return io;
+}
+
+static void peer_ended(struct net_conn *c)
+{
+    c->ended = true;
+    event_del(&c->rd);
+    if (c->state == NET_OPEN && c->h->ended) {
+        c->h->ended(c->ctx);
+    } else if (c->state == NET_OPEN || c->state == NET_LINGERING) {
+        net_conn_finish(c, NULL);
+    } /* FLUSHING goes on to write */
+}
+
+static void read_some(struct net_conn *c)
+{
+    size_t got = 0;
+    enum tls_io io = c->tls ? read_tls(c, &got) : read_plain(c, &got);
+    if (got && c->state == NET_OPEN) {
+        c->h->bytes(c->ctx, (struct str){c->loop->chunk, got});
+    }
+    if (c->state == NET_DEAD) {
+        return;
+    }
+    switch (io) {
+    case TLS_IO_DONE:
+        if (c->tls && !c->paused && tls_io_pending(c->tls)) {
+            event_active(&c->rd, EV_READ, 0);
+        }
+        break;
+    case TLS_IO_WANT_READ:
+        break;
+    case TLS_IO_WANT_WRITE:
+        event_add(&c->wr, NULL);
+        break;
+    case TLS_IO_END:
+        peer_ended(c);
+        break;
+    case TLS_IO_FAILED:
+        broken(c);
+        break;
+    }
+}
+
+static void opened(struct net_conn *c)
+{
+    struct net_listener *l = c->listener;
+    event_del(&c->deadline);
+    event_add(&c->rd, NULL);
+    c->state = NET_OPEN;
+    if (c->tls) {
+        c->cert = tls_io_subject(c->tls);
+    }
+    if (!l) {
+        if (c->h->connected) {
+            c->h->connected(c->ctx);
+        }
+    } else {
+        const struct net_listener_view *v = net_listener_view(l);
+        c->listener = NULL;
+        if (c->tls) {
+            net_listener_handshake(l, -1);
+        }
+        c->ctx = v->handlers->accept(v->ctx, c);
+        if (!c->ctx && c->state != NET_DEAD) {
+            die(c);
+        }
+    }
+    if (c->state == NET_OPEN && c->tls && !c->paused && tls_io_pending(c->tls)) {
+        event_active(&c->rd, EV_READ, 0);
+    }
+}
+
+static void shake(struct net_conn *c)
+{
+    switch (tls_io_handshake(c->tls)) {
+    case TLS_IO_DONE:
+        opened(c);
+        break;
+    case TLS_IO_WANT_READ:
+        event_add(&c->rd, NULL);
+        break;
+    case TLS_IO_WANT_WRITE:
+        event_add(&c->wr, NULL);
+        break;
+    case TLS_IO_END:
+        net_conn_finish(c, "the peer hung up during the TLS handshake");
+        break;
+    case TLS_IO_FAILED:
+        broken(c);
+        break;
+    }
+}
+
+static void ready(evutil_socket_t fd, short what, void *ctx)
+{
+    struct net_conn *c = ctx;
+    (void)fd;
+    c->busy++;
+    switch (c->state) {
+    case NET_FINDING:
+        net_search_next(c);
+        break;
+    case NET_CONNECTING:
+        net_search_connected(c);
+        break;
+    case NET_HANDSHAKE:
+        shake(c);
+        break;
+    case NET_OPEN:
+    case NET_FLUSHING:
+    case NET_LINGERING:
+        if (c->blocked) {
+            flush(c);
+            if (c->state == NET_OPEN && c->paused && !c->blocked) {
+                event_del(&c->rd);
+            }
+        }
+        if (c->state != NET_DEAD && !c->ended && !(c->state == NET_OPEN && c->paused) &&
+            (what & EV_READ || c->tls)) {
+            read_some(c);
+        }
+        break;
+    case NET_DEAD:
+        break;
+    }
+    net_conn_release(c);
+}
+
+static void too_late(evutil_socket_t fd, short what, void *ctx)
+{
+    struct net_conn *c = ctx;
+    (void)fd;
+    (void)what;
+    switch (c->state) {
+    case NET_FINDING:
+    case NET_CONNECTING:
+        net_conn_finish(c, "no connection in time");
+        break;
+    case NET_HANDSHAKE:
+        net_conn_finish(c, "the TLS handshake took too long");
+        break;
+    case NET_OPEN:
+        break;
+    case NET_FLUSHING:
+    case NET_LINGERING:
+    case NET_DEAD:
+        net_conn_finish(c, NULL);
+        break;
+    }
+}
+
+void net_conn_ready(struct net_conn *c)
+{
+    const struct net_listener_view *v = c->listener ? net_listener_view(c->listener) : NULL;
+    if (!c->tls) {
+        opened(c);
+        return;
+    }
+    c->state = NET_HANDSHAKE;
+    if (v) {
+        net_listener_handshake(c->listener, 1);
+        net_conn_deadline(c, v->handshake_ms);
+    }
+    if (!tls_io_attach(c->tls, c->fd, v != NULL)) {
+        net_conn_finish(c, "no memory for a TLS session");
+        return;
+    }
+    shake(c);
+}
+
+void net_conn_accepted(struct net_listener *l, int fd, const struct sockaddr *peer)
+{
+    const struct net_listener_view *v = net_listener_view(l);
+    struct net_conn *c = net_conn_new(v->loop, fd);
+    if (!c) {
+        close(fd);
+        log_error("net.accept-failed", "reason=\"out of memory\"");
+        return;
+    }
+    net_address_text(peer, c->peer);
+    c->h = v->handlers;
+    c->listener = l;
+    c->busy++;
+    if (v->tls) {
+        c->tls = tls_session(v->tls, NULL);
+        if (!c->tls) {
+            c->listener = NULL;
+            log_error("net.accept-failed", "reason=\"no TLS session\"");
+            die(c);
+        }
+    }
+    if (c->state != NET_DEAD) {
+        net_conn_ready(c);
+    }
+    net_conn_release(c);
+}
+
+void net_conn_listener_gone(struct net_listener *l)
+{
+    struct net_conn *next;
+    for (struct net_conn *c = l ? net_listener_view(l)->loop->conns : NULL; c; c = next) {
+        next = c->next;
+        if (c->listener == l) {
+            die(c);
+        }
+    }
+}
+
+void net_conn_free_all(struct net_loop *l)
+{
+    struct net_conn *next;
+    for (struct net_conn *c = l->conns; c; c = next) {
+        next = c->next;
+        die(c);
+    }
+}
+
+void net_send(struct net_conn *c, struct str bytes)
+{
+    if (c->state > NET_OPEN || !bytes.n) {
+        return;
+    }
+    buf_add(&c->out, bytes);
+    if (c->state == NET_OPEN && !c->blocked) {
+        make_dirty(c);
+    }
+}
+
+size_t net_queued(const struct net_conn *c)
+{
+    return c->out.n - c->out_at;
+}
+
+void net_pause(struct net_conn *c, bool paused)
+{
+    if (c->state != NET_OPEN || c->paused == paused) {
+        return;
+    }
+    c->paused = paused;
+    if (paused) {
+        event_del(&c->rd);
+    } else if (!c->ended) {
+        event_add(&c->rd, NULL);
+        if (c->tls && tls_io_pending(c->tls)) {
+            event_active(&c->rd, EV_READ, 0);
+        }
+    }
+}
+
+void net_close(struct net_conn *c, bool after_flush)
+{
+    if (c->state == NET_DEAD) {
+        return;
+    }
+    if (c->state != NET_OPEN || !after_flush) {
+        die(c);
+        return;
+    }
+    c->state = NET_FLUSHING;
+    net_conn_deadline(c, NET_LINGER_MS);
+    if (!c->ended) {
+        event_add(&c->rd, NULL);
+    }
+    if (!c->blocked) {
+        make_dirty(c); /* not from here: the caller may be one of our own callbacks */
+    }
+}
+
+const char *net_peer(const struct net_conn *c)
+{
+    return c->peer;
+}
+
+const char *net_peer_cert(const struct net_conn *c)
+{
+    return c->cert ? c->cert : "";
+}

@@ -19,6 +19,10 @@ struct event_batch {
     size_t count;
 };
 
+/* The sealed P2 part of an event; *out has p == NULL when it has none. */
+enum err_code event_seal(const struct keyring *keys, struct arena *a, const char *site,
+                         const struct event *ev, struct str *out, struct err *e);
+
 /* *first is the number of the first one, 0 when all were already in the stream. */
 enum err_code events_append(struct db *db, struct arena *a, const struct keyring *keys,
                             const struct event_batch *b, int64_t *first, struct err *e);

@@ -1,0 +1,19 @@
+/* Inside core/store only: what results and arrays are made of. */
+#ifndef DARI_STORE_DB_INTERNAL_H
+#define DARI_STORE_DB_INTERNAL_H
+
+#include "core/base/buf.h"
+#include "core/store/db.h"
+
+#include <libpq-fe.h>
+
+struct db_rows {
+    PGresult *res;
+    struct arena *arena;
+};
+
+struct db_array {
+    struct buf text; /* '{' element ',' element … '}' in the array input syntax */
+};
+
+#endif

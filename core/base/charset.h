@@ -16,7 +16,14 @@ enum charset {
     CHARSET_CP949,
     CHARSET_LATIN1,
     CHARSET_LATIN2,
-    CHARSET_LATIN9,
+    CHARSET_LATIN3,
+    CHARSET_LATIN4,
+    CHARSET_CYRILLIC, /* ISO 8859-5 */
+    CHARSET_ARABIC,   /* ISO 8859-6 */
+    CHARSET_GREEK,    /* ISO 8859-7 */
+    CHARSET_HEBREW,   /* ISO 8859-8 */
+    CHARSET_LATIN5,   /* ISO 8859-9 */
+    CHARSET_LATIN9,   /* ISO 8859-15 */
     CHARSET_UTF16, /* with a byte order mark, or big-endian */
     CHARSET_UTF16LE,
     CHARSET_SJIS,

@@ -67,6 +67,17 @@ unsigned hl7_fields(const struct hl7_msg *m, size_t segment_index);
 /* Where in the text a slice from hl7_get() or hl7_segment() begins. */
 size_t hl7_offset(const struct hl7_msg *m, struct str slice);
 
+/* What separates what. 0: the message does without (MSH-2 was shorter), and that feature is off. */
+struct hl7_delimiters {
+    char field, component, repetition, escape, sub, truncation;
+};
+struct hl7_delimiters hl7_delimiters(const struct hl7_msg *m);
+
+/* Places as text: "PID(2)-3(1).1" of a path, "PID-3" or "segment 4" of an offset in a message. */
+enum { HL7_PLACE = 64 };
+const char *hl7_path_text(const struct hl7_path *at, char out[HL7_PLACE]);
+const char *hl7_place(struct str text, size_t offset, char out[HL7_PLACE]);
+
 /*
  * The value of an escaped slice. \F\ \S\ \T\ \R\ \E\ \P\ become their characters; \Xhh..\ becomes
  * bytes that are then decoded in `charset`; \.br\ and the other formatting codes become LF or
@@ -90,6 +101,10 @@ enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *ov
                          enum charset fallback, struct str *text, enum charset *used,
                          struct err *e);
 void hl7_set_charset(const struct hl7_msg *m, enum charset used); /* for \X..\ in hl7_unescape */
+
+/* Does the text have two bytes per character (UTF-16), so that it must be decoded before any split?
+ */
+bool hl7_wide(struct str raw, const enum charset *override);
 
 bool hl7_charset_named(struct str table_0211, enum charset *out);
 

@@ -17,22 +17,26 @@ enum { MLLP_VT = 0x0b, MLLP_FS = 0x1c, MLLP_CR = 0x0d, MLLP_ACK = 0x06, MLLP_NAK
 struct mllp {
     struct buf in;   /* at most one frame and what came behind it */
     size_t max;      /* largest message */
+    size_t taken;    /* bytes of `in` that are finished with; dropped at the next feed */
+    size_t no_fs;    /* there is no FS in `in` between `scanned` and here */
     size_t scanned;  /* bytes of `in` already looked at */
     bool inside;     /* after VT */
     bool skipping;   /* an oversize frame is being skipped to its end */
     uint64_t noise;  /* bytes skipped outside frames */
+    bool cr_pending; /* the last frame ended with a lone FS: its CR may still come */
     bool lone_cr_ok; /* accept FS without CR when the next byte is VT or nothing follows */
 };
 
 enum mllp_what {
     MLLP_MORE,     /* nothing complete: feed more */
     MLLP_FRAME,    /* *frame is one message; valid until the next mllp_ call */
-    MLLP_TOO_LARGE /* a frame passed `max`; *frame is its beginning (at most 4 KiB), the rest is
-                      skipped */
+    MLLP_TOO_LARGE /* a frame passed `max`; *frame is its beginning (at most 4 KiB or
+                      `max`), the rest is skipped */
 };
 
 void mllp_init(struct mllp *m, size_t max);
 void mllp_release(struct mllp *m);
+/* Call mllp_next() until MLLP_MORE before feeding again: then at most `max` + 2 bytes are kept. */
 void mllp_feed(struct mllp *m, struct str bytes);
 enum mllp_what mllp_next(struct mllp *m, struct str *frame);
 

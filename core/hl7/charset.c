@@ -1,0 +1,170 @@
+#include "core/hl7/hl7.h"
+
+#include "core/hl7/internal.h"
+
+#include <string.h>
+
+/* Table 0211. KS X 1001 is CP949, since that is what Korean systems write under its name. */
+static const struct {
+    const char *name;
+    enum charset set;
+} table_0211[] = {
+    {"ASCII", CHARSET_ASCII},          {"ISO IR6", CHARSET_ASCII},
+    {"8859/1", CHARSET_LATIN1},        {"8859/2", CHARSET_LATIN2},
+    {"8859/3", CHARSET_LATIN3},        {"8859/4", CHARSET_LATIN4},
+    {"8859/5", CHARSET_CYRILLIC},      {"8859/6", CHARSET_ARABIC},
+    {"8859/7", CHARSET_GREEK},         {"8859/8", CHARSET_HEBREW},
+    {"8859/9", CHARSET_LATIN5},        {"8859/15", CHARSET_LATIN9},
+    {"UNICODE UTF-8", CHARSET_UTF8},   {"UNICODE", CHARSET_UTF8},
+    {"UNICODE UTF-16", CHARSET_UTF16}, {"KS X 1001", CHARSET_CP949},
+    {"ISO IR149", CHARSET_CP949},      {"GB 18030-2000", CHARSET_GB18030},
+    {"BIG-5", CHARSET_BIG5},           {"ISO IR14", CHARSET_SJIS},
+    {"ISO IR87", CHARSET_ISO2022JP},   {"ISO IR159", CHARSET_ISO2022JP},
+};
+
+bool hl7_charset_named(struct str name, enum charset *out)
+{
+    name = str_trim(name);
+    for (size_t i = 0; i < sizeof table_0211 / sizeof table_0211[0]; i++) {
+        if (str_same(name, str_of(table_0211[i].name))) {
+            *out = table_0211[i].set;
+            return true;
+        }
+    }
+    return charset_named(name, out);
+}
+
+static bool is_utf16(enum charset c)
+{
+    return c == CHARSET_UTF16 || c == CHARSET_UTF16LE;
+}
+
+/* UTF-16 by its byte order mark, or by the NUL beside the M of MSH. */
+static bool looks_utf16(struct str raw, enum charset *out)
+{
+    if (str_starts(raw, STR("\xff\xfe")) || str_starts(raw, STR("M\0S\0H\0"))) {
+        *out = CHARSET_UTF16LE;
+        return true;
+    }
+    *out = CHARSET_UTF16;
+    return str_starts(raw, STR("\xfe\xff")) || str_starts(raw, STR("\0M\0S\0H"));
+}
+
+bool hl7_wide(struct str raw, const enum charset *override)
+{
+    enum charset ignored;
+    return override ? is_utf16(*override) : looks_utf16(raw, &ignored);
+}
+
+/* iconv takes UTF-16 without a mark for the machine's own order; HL7 and Unicode say big-endian. */
+enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in, struct str *out,
+                               struct err *e)
+{
+    bool marked = str_starts(in, STR("\xfe\xff")) || str_starts(in, STR("\xff\xfe"));
+    if (set == CHARSET_UTF16LE && marked) {
+        in = str_cut(in, 2, in.n);
+    }
+    if (set != CHARSET_UTF16 || marked) {
+        return charset_decode(a, set, in, out, e);
+    }
+    char *p = arena_alloc(a, in.n + 2);
+    if (!p) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to convert a message");
+    }
+    memcpy(p, "\xfe\xff", 2);
+    memcpy(p + 2, in.p, in.n);
+    enum err_code code = charset_decode(a, set, (struct str){p, in.n + 2}, out, e);
+    if (code == ERR_CHARSET && e) {
+        e->pos = e->pos >= 2 ? e->pos - 2 : 0;
+    }
+    return code;
+}
+
+/* What MSH-18 says, all repetitions considered: "~ISO IR87" is ASCII that switches to Japanese. */
+static bool declared(struct str raw, struct str field, char repetition, enum charset *out)
+{
+    struct str rest = field, name;
+    enum charset first = CHARSET_ASCII, next;
+    bool escapes = memchr(raw.p, 0x1b, raw.n) != NULL, one = true;
+    while (str_next(&rest, repetition, &name)) {
+        if (name.n == 0 || str_is(name, "\"\"")) {
+            next = CHARSET_ASCII;
+        } else if (!hl7_charset_named(name, &next)) {
+            return false;
+        }
+        if (one || first == CHARSET_ASCII) {
+            first = next;
+        }
+        one = false;
+    }
+    if (first == CHARSET_CP949 && escapes) {
+        first = CHARSET_ISO2022KR;
+    }
+    *out = first;
+    return true;
+}
+
+static enum err_code bad_declaration(struct str raw, struct str field, enum err_code code,
+                                     const char *what, struct err *e)
+{
+    ERR(e, code, field.n ? (size_t)(field.p - raw.p) : 0, "%s", what);
+    err_at(e, "MSH-18");
+    return code;
+}
+
+static enum err_code find_charset(struct str raw, enum charset fallback, enum charset *out,
+                                  struct err *e)
+{
+    struct str msh, field = {"", 0};
+    struct hl7_delimiters d = {.repetition = '~'};
+    bool mark = str_starts(raw, STR("\xef\xbb\xbf"));
+    if (looks_utf16(raw, out)) {
+        return ERR_NONE;
+    }
+    *out = mark ? CHARSET_UTF8 : fallback;
+    if (!hl7_raw_msh(raw, &msh)) {
+        return ERR_NONE;
+    }
+    field = hl7_raw_field(msh, 18);
+    if (field.n == 0 || str_is(field, "\"\"")) {
+        return ERR_NONE;
+    }
+    hl7_read_delimiters(msh, &d, NULL);
+    enum charset said;
+    if (!declared(raw, field, d.repetition, &said)) {
+        return bad_declaration(raw, field, ERR_UNSUPPORTED,
+                               "MSH-18 names a character set that is not supported", e);
+    }
+    if (is_utf16(said) || (mark && said != CHARSET_UTF8 && said != CHARSET_ASCII)) {
+        return bad_declaration(raw, field, ERR_CHARSET, "MSH-18 contradicts how the message begins",
+                               e);
+    }
+    *out = mark ? CHARSET_UTF8 : said;
+    return ERR_NONE;
+}
+
+enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *override,
+                         enum charset fallback, struct str *text, enum charset *used, struct err *e)
+{
+    *text = (struct str){"", 0};
+    *used = override ? *override : fallback;
+    if (!override) {
+        enum err_code code = find_charset(raw, fallback, used, e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+    }
+    struct str body = raw;
+    if (str_starts(raw, STR("\xef\xbb\xbf")) && *used != CHARSET_UTF8) {
+        body = *used == CHARSET_ASCII ? str_cut(raw, 3, raw.n) : raw;
+    }
+    enum err_code code = hl7_decode_bytes(a, *used, body, text, e);
+    if (code == ERR_CHARSET && e) {
+        char place[HL7_PLACE];
+        e->pos += raw.n - body.n;
+        if (!is_utf16(*used)) {
+            err_at(e, "%s", hl7_place(raw, e->pos, place));
+        }
+    }
+    return code;
+}

@@ -1,0 +1,73 @@
+/*
+ * Inside core/hl7: the body of a message and what its files share. Nobody else includes this.
+ */
+#ifndef DARI_HL7_INTERNAL_H
+#define DARI_HL7_INTERNAL_H
+
+#include "core/base/buf.h"
+#include "core/hl7/hl7.h"
+
+#include <stdint.h>
+
+/* One segment: where it is and what it is called ('P'<<16 | 'I'<<8 | 'D'). */
+struct hl7_seg {
+    uint32_t at, n, name, slot;
+};
+
+/* All segments of one name: order[first .. first + count). Open addressing, key 0 is free. */
+struct hl7_slot {
+    uint32_t name, first, count;
+};
+
+/*
+ * What a message remembers between look-ups. Walking a segment field by field, or a field
+ * repetition by repetition, continues where the last look-up stopped, so that neither is quadratic.
+ */
+struct hl7_memory {
+    enum charset charset;
+    size_t segment; /* the field cursor: field number `field` of this segment is text[from, to) */
+    unsigned field;
+    size_t from, to;
+    size_t rep_field; /* the repetition cursor: repetition `rep` of the field that starts here … */
+    unsigned rep;
+    size_t rep_from; /* … starts here */
+};
+
+struct hl7_msg {
+    struct str text;
+    struct hl7_delimiters d;
+    struct arena *arena;
+    struct hl7_seg *segs;
+    size_t count;
+    struct hl7_slot *slots;
+    uint32_t *order, mask;
+    struct hl7_memory *memory;
+};
+
+enum { HL7_NONE = -1 };
+
+uint32_t hl7_name(const char segment[3]);
+bool hl7_is_name(const char *p); /* [A-Z][A-Z0-9][A-Z0-9] */
+/* MSH, FHS and BHS count their separator as field 1. */
+bool hl7_is_header(uint32_t name);
+/* MSH-1 and MSH-2 of a segment that begins here. */
+enum err_code hl7_read_delimiters(struct str msh, struct hl7_delimiters *out, struct err *e);
+
+/* Index of an occurrence (from 1), or m->count when there is none. */
+size_t hl7_find(const struct hl7_msg *m, uint32_t name, unsigned occ);
+
+/* Length of a byte order mark and blanks at the front. */
+size_t hl7_leading(struct str raw);
+/* The MSH segment of a message that may be broken otherwise; false when there is none. */
+bool hl7_raw_msh(struct str raw, struct str *msh);
+/* Field `f` of it by its separator alone; empty when it has none. */
+struct str hl7_raw_field(struct str msh, unsigned f);
+
+/* The escaped form of `in`. `wide` is how a control character is written in hexadecimal. */
+enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum charset set,
+                              struct str in, struct err *e);
+
+enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in, struct str *out,
+                               struct err *e);
+
+#endif

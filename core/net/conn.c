@@ -334,6 +334,9 @@ static void opened(struct net_conn *c)
             die(c);
         }
     }
+    if (c->state == NET_OPEN && c->out.n) {
+        make_dirty(c); /* what was sent before it stood */
+    }
     if (c->state == NET_OPEN && c->tls && !c->paused && tls_io_pending(c->tls)) {
         event_active(&c->rd, EV_READ, 0);
     }

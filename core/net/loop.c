@@ -1,5 +1,6 @@
 #include "core/net/net.h"
 
+#include "core/base/log.h"
 #include "core/net/net_internal.h"
 
 #include <event2/dns.h>
@@ -52,6 +53,13 @@ static void end_of_turn(evutil_socket_t fd, short what, void *ctx)
     net_conn_flush_dirty(ctx);
 }
 
+static void libevent_says(int severity, const char *text)
+{
+    if (severity >= EVENT_LOG_WARN) {
+        log_warn("net.libevent", "text=\"%s\"", text);
+    }
+}
+
 static struct event *watch_signal(struct net_loop *l, int sig, event_callback_fn fn)
 {
     struct event *ev = evsignal_new(l->base, sig, fn, l);
@@ -70,6 +78,7 @@ struct net_loop *net_loop_new(struct err *e)
         goto failed;
     }
     signal(SIGPIPE, SIG_IGN);
+    event_set_log_callback(libevent_says);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     l->base = event_base_new_with_config(config);
     if (!l->base) {

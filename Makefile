@@ -46,7 +46,7 @@ EMBED  := $(sort $(wildcard config/schemas/*.rng core/store/migrations/*.sql))
 
 all: $B/dari
 
-$B/dari: $(patsubst %.c,$B/%.o,$(MAIN)) $B/libdari.a
+$B/dari: $(patsubst %.c,$B/%.o,$(MAIN)) $(OBJ)
 	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ $(LIBS)
 
 $B/libdari.a: $(OBJ)

@@ -30,19 +30,20 @@ struct config_feed {
 struct config {
     const char *file, *home;
     const char *site, *site_name, *site_phone, *site_sender, *zone;
-    const char *keys;     /* folder */
-    const char *conninfo; /* PostgreSQL */
-    bool set_role;        /* SET ROLE dari_<role> after connecting */
-    bool migrate;         /* dari run applies migrations first */
-    const char *log4crc;  /* or NULL */
-    const char *run;      /* folder of our sockets and state files */
+    const char *keys;          /* folder */
+    const char *conninfo;      /* PostgreSQL; of the moment of loading when it stands in a file */
+    const char *conninfo_file; /* or NULL */
+    bool set_role;             /* SET ROLE dari_<role> after connecting */
+    bool migrate;              /* dari run applies migrations first */
+    const char *log4crc;       /* or NULL */
+    const char *run;           /* folder of our sockets and state files */
     const char *catalogue;
     const struct config_feed *feeds;
     size_t feed_count;
     struct {
         const char *local;   /* ipc path for our own consumers, relative to home: short */
         const char *address; /* tcp for vendors ("127.0.0.1"), NULL: none */
-        int port;
+        int64_t port;
         const char *contracts; /* folder */
         int64_t max_credit;
     } relay;
@@ -73,5 +74,8 @@ const struct config *config_open(struct arena *a, const char *path, int *status)
 
 /* The database of a role, opened and checked for its version. Prints nothing. */
 enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e);
+
+/* Every attribute with its limits, default and meaning, for dari check --options. */
+void config_print_options(FILE *to);
 
 #endif

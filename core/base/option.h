@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 enum option_type {
     OPTION_TEXT, /* const char * */
@@ -36,5 +37,8 @@ const struct option_row *option_find(const struct option_row *rows, struct str n
 /* ERR_VALUE or ERR_LIMIT say what was expected. Text is copied to `a`. */
 enum err_code option_set(struct arena *a, const struct option_row *row, void *options,
                          struct str value, struct err *e);
+
+/* The table as text, for help. */
+void option_print(FILE *to, const char *element, const struct option_row *rows);
 
 #endif

@@ -1,0 +1,3 @@
+#include "core/adapter.h"
+
+const struct adapter_ops *const adapters[] = {NULL};

@@ -1,0 +1,63 @@
+#include "core/app/command.h"
+#include "core/app/config.h"
+#include "core/store/migrate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: dari db migrate|status [--config FILE]\n"
+    "\n"
+    "migrate   applies what is missing, under a lock, each migration in its own transaction\n"
+    "status    says how many migrations the database has and this dari knows\n";
+
+static enum err_code migrate(const struct config *c, struct db *db, struct err *e)
+{
+    int applied;
+    enum err_code code = migrate_apply(db, &applied, e);
+    if (code == ERR_NONE) {
+        code = migrate_site(db, c->site, e);
+    }
+    if (code == ERR_NONE) {
+        printf("applied %d migrations\n", applied);
+    }
+    return code;
+}
+
+static enum err_code state(struct db *db, struct err *e)
+{
+    struct migration_state s;
+    enum err_code code = migrate_state(db, &s, e);
+    if (code == ERR_NONE) {
+        printf("%d of %d migrations applied\n", s.applied, s.known);
+    }
+    return code == ERR_NONE ? migrate_check(db, e) : code;
+}
+
+int cmd_db(int argc, char **argv)
+{
+    const char *file = NULL;
+    const struct command_option options[] = {{"--config", &file, NULL}, {0}};
+    int status, left = command_options(argc, argv, help, options, &status);
+    if (left < 0) {
+        return status;
+    }
+    bool wants_migrate = left == 1 && strcmp(argv[1], "migrate") == 0;
+    if (!wants_migrate && !(left == 1 && strcmp(argv[1], "status") == 0)) {
+        return command_usage("db", "say migrate or status");
+    }
+    struct arena *a = arena_new(0);
+    struct db *db = NULL;
+    struct err e = {0};
+    const struct config *c = a ? config_open(a, file, &status) : NULL;
+    if (c) {
+        enum err_code code = config_db(c, "migrate", &db, &e);
+        if (code == ERR_NONE) {
+            code = wants_migrate ? migrate(c, db, &e) : state(db, &e);
+        }
+        status = code == ERR_NONE ? EXIT_DONE : command_failed("db", "%s", e.msg);
+    }
+    db_free(&db);
+    arena_free(&a);
+    return status;
+}

@@ -39,6 +39,7 @@ struct field {
         *items; /* KIND_LIST: fields of its objects; NULL with item_kind: plain values */
     size_t item_count;
     enum kind item_kind;
+    bool event_id; /* KIND_KEY: the id of an event; the same for every consumer, never renamed */
     const char *title; /* one line, for the documentation */
 };
 
@@ -50,6 +51,14 @@ struct event_type {
     size_t field_count;
     enum class class; /* the highest of its fields */
     bool subject;     /* about a patient */
+};
+
+/* Limits that the catalogue and the builder keep. */
+enum {
+    EVENT_FIELDS = 64,      /* of a type, or of an item */
+    EVENT_ITEMS = 1000,     /* of one list */
+    EVENT_TEXT = 8 * 1024,  /* bytes of one value */
+    EVENT_DATA = 256 * 1024 /* bytes of one payload object */
 };
 
 struct catalogue;
@@ -75,25 +84,36 @@ struct event {
 
 /*
  * Builds the two JSON objects field by field. A value that does not fit its kind is ERR_VALUE with
- * the field in e->where; a required field that was never set is ERR_REQUIRED at event_finish().
+ * the field in e->where ("phones.e164"); a required field that was never set is ERR_REQUIRED at
+ * event_finish(), an unknown field or list ERR_UNSUPPORTED, too long or too many ERR_LIMIT. Text
+ * must be UTF-8 (ERR_CHARSET); a text that holds what looks like a resident registration number is
+ * ERR_REFUSED. Setting a field again replaces its value. Values are copied, so they may be freed
+ * after the call. An item that was begun and never filled is left out.
  */
 struct event_builder;
+/* NULL when memory is out. */
 struct event_builder *event_new(struct arena *a, const struct event_type *t);
 /* Scalar from text in canonical form: dates 2026-03-11, instants RFC 3339, booleans true/false. */
 enum err_code event_set(struct event_builder *b, struct str field, struct str value, struct err *e);
 enum err_code event_null(struct event_builder *b, struct str field, struct err *e);
-/* List items: begin, set fields of the item (or the plain value with field ""), end. */
+/*
+ * event_item() begins an item of a list; event_item_set() and _null() fill the one begun last: its
+ * fields, or with field "" the value itself where the items are plain values.
+ */
 enum err_code event_item(struct event_builder *b, struct str list, struct err *e);
 enum err_code event_item_set(struct event_builder *b, struct str field, struct str value,
                              struct err *e);
 enum err_code event_item_null(struct event_builder *b, struct str field, struct err *e);
 bool event_has(const struct event_builder *b, struct str field);
+/* Sets out->type, data and secret, fields in catalogue order; the rest of *out is the caller's. */
 enum err_code event_finish(struct event_builder *b, struct event *out, struct err *e);
 
 /*
  * The CloudEvents 1.0 envelope, structured JSON on one line. `data` is the final payload object.
  * Extensions: sequence (20 digits), partitionkey, recordedtime, darisite, darimessage, darimapping,
- * daritest, causationid. `seq` 0: not in a stream yet, sequence left out.
+ * daritest, causationid. `seq` 0: not in a stream yet, sequence left out. An extension without a
+ * value is left out (CloudEvents knows no null), and so is daritest unless it is true. `time` is in
+ * the site's zone with its offset, recordedtime in UTC.
  */
 struct envelope {
     const char *site, *source, *id, *type, *subject; /* subject may be "" */
@@ -110,8 +130,9 @@ void envelope_json(struct buf *out, const struct envelope *v);
 /*
  * Cuts payloads to what a contract names: `allow(ctx, field)` per top-level field; both objects are
  * merged, fields in catalogue order. `secret` may be empty (not opened, because no P2 field is
- * allowed). rename(ctx, field, key, out) replaces opaque keys by the consumer's pseudonyms; may be
- * NULL.
+ * allowed). rename(ctx, key, out) replaces opaque keys, also in lists, by the consumer's
+ * pseudonyms; may be NULL. A member that the catalogue does not know is not sent. ERR_SYNTAX with
+ * the offset when the object is not what event_finish() writes, ERR_VALUE for a key that is none.
  */
 struct event_cut {
     bool (*allow)(void *ctx, const struct event_type *t, const struct field *f);

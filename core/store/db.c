@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_PREPARED = 256, BYTEA_OID = 17, BYTEA_ARRAY_OID = 1001 };
+enum { MAX_PREPARED = 256 };
 
 struct db {
     PGconn *conn;
@@ -149,11 +149,6 @@ void arg_day(struct db_args *q, int32_t day)
 {
     char text[CLOCK_TEXT];
     ARG_TEXT(q, "%s", day_text(day, text));
-}
-
-void arg_array(struct db_args *q, const struct db_array *x)
-{
-    arg(q, buf_str(&x->text).p, x->text.n, 0);
 }
 
 /* ---- running ---- */

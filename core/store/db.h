@@ -90,7 +90,10 @@ bool db_bool(const struct db_rows *r, int row, int col);
 usec db_time(const struct db_rows *r, int row, int col);
 int32_t db_day(const struct db_rows *r, int row, int col);
 
-/* ---- array parameters, as text[] / bytea[] literals in an arena ---- */
+/*
+ * ---- array parameters: text[], bytea[], bigint[], boolean[] or timestamptz[], as the elements
+ * are; the statement must expect exactly that type (bigint[], not int[]) ----
+ */
 struct db_array; /* one-dimensional */
 struct db_array *db_array_new(struct arena *a);
 void db_array_str(struct db_array *x, struct str s);
@@ -99,7 +102,7 @@ void db_array_bytes(struct db_array *x, struct str s);
 void db_array_i64(struct db_array *x, int64_t v);
 void db_array_bool(struct db_array *x, bool v);
 void db_array_time(struct db_array *x, usec at);
-void arg_array(struct db_args *q, const struct db_array *x);
+void arg_array(struct db_args *q, struct db_array *x);
 
 enum err_code db_prepare_all(struct db *db, struct err *e);
 

@@ -13,7 +13,9 @@ struct db_rows {
 };
 
 struct db_array {
-    struct buf text; /* '{' element ',' element … '}' in the array input syntax */
+    struct buf bytes; /* header, then length and bytes of each element */
+    uint32_t oid, count;
+    bool nulls;
 };
 
 #endif

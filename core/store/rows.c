@@ -67,96 +67,104 @@ int32_t db_day(const struct db_rows *r, int row, int col)
     return day;
 }
 
-/* ---- arrays ---- */
+/* ---- arrays, in PostgreSQL's binary format (src/backend/utils/adt/arrayfuncs.c, array_recv) ----
+ */
+
+enum { BOOL_OID = 16, INT8_OID = 20, TEXT_OID = 25, TIMESTAMPTZ_OID = 1184, HEADER = 20 };
+static const usec postgres_epoch = (usec)10957 * 24 * 3600 * USEC_SECOND; /* 2000-01-01 */
 
 static void release_array(void *x)
 {
-    buf_release(&((struct db_array *)x)->text);
+    buf_release(&((struct db_array *)x)->bytes);
+}
+
+static void put_i32(char *at, uint32_t v)
+{
+    for (int i = 0; i < 4; i++) {
+        at[i] = (char)(v >> (24 - 8 * i));
+    }
+}
+
+static void put_i64(char *at, uint64_t v)
+{
+    put_i32(at, (uint32_t)(v >> 32));
+    put_i32(at + 4, (uint32_t)v);
 }
 
 struct db_array *db_array_new(struct arena *a)
 {
     struct db_array *x = arena_alloc(a, sizeof *x);
     if (x) {
-        buf_init(&x->text, MAX_ARRAY);
+        buf_init(&x->bytes, MAX_ARRAY);
         if (!arena_defer(a, release_array, x)) {
             return NULL;
         }
-        buf_addz(&x->text, "{}");
+        char *header = buf_room(&x->bytes, HEADER);
+        if (header) {
+            memset(header, 0, HEADER);
+            buf_took(&x->bytes, HEADER);
+        }
     }
     return x;
 }
 
-/* Takes the closing brace off and puts the separator; the element follows, then close(). */
-static struct buf *element(struct db_array *x)
+static void element(struct db_array *x, uint32_t oid, struct str bytes)
 {
-    x->text.n--;
-    if (x->text.n > 1) {
-        buf_addc(&x->text, ',');
-    }
-    return &x->text;
-}
-
-static void close_array(struct db_array *x)
-{
-    buf_addc(&x->text, '}');
+    char length[4];
+    x->oid = oid;
+    x->count++;
+    put_i32(length, bytes.p ? (uint32_t)bytes.n : UINT32_MAX);
+    x->nulls |= !bytes.p;
+    buf_add(&x->bytes, (struct str){length, sizeof length});
+    buf_add(&x->bytes, bytes.p ? bytes : STR(""));
 }
 
 void db_array_str(struct db_array *x, struct str s)
 {
-    struct buf *b = element(x);
-    buf_addc(b, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\') {
-            buf_add(b, str_cut(s, from, i));
-            buf_addc(b, '\\');
-            from = i;
-        }
-    }
-    buf_add(b, str_cut(s, from, s.n));
-    buf_addc(b, '"');
-    close_array(x);
+    element(x, TEXT_OID, s.p ? s : STR(""));
 }
 
 void db_array_z(struct db_array *x, const char *z)
 {
-    if (z) {
-        db_array_str(x, str_of(z));
-    } else {
-        buf_addz(element(x), "NULL");
-        close_array(x);
-    }
+    element(x, TEXT_OID, z ? str_of(z) : (struct str){NULL, 0});
 }
 
 void db_array_bytes(struct db_array *x, struct str s)
 {
-    if (!s.p) {
-        db_array_z(x, NULL);
-        return;
-    }
-    struct buf *b = element(x);
-    buf_addz(b, "\"\\\\x");
-    buf_hex(b, s);
-    buf_addc(b, '"');
-    close_array(x);
+    element(x, BYTEA_OID, s);
 }
 
 void db_array_i64(struct db_array *x, int64_t v)
 {
-    buf_printf(element(x), "%" PRId64, v);
-    close_array(x);
+    char bytes[8];
+    put_i64(bytes, (uint64_t)v);
+    element(x, INT8_OID, (struct str){bytes, sizeof bytes});
 }
 
 void db_array_bool(struct db_array *x, bool v)
 {
-    buf_addc(element(x), v ? 't' : 'f');
-    close_array(x);
+    element(x, BOOL_OID, v ? STR("\1") : (struct str){"\0", 1});
 }
 
 void db_array_time(struct db_array *x, usec at)
 {
-    char text[CLOCK_TEXT];
-    buf_printf(element(x), "\"%s\"", clock_text_utc(at, text));
-    close_array(x);
+    char bytes[8];
+    put_i64(bytes, (uint64_t)(at - postgres_epoch));
+    element(x, TIMESTAMPTZ_OID, (struct str){bytes, sizeof bytes});
+}
+
+void arg_array(struct db_args *q, struct db_array *x)
+{
+    if (x->count == 0 || !buf_ok(&x->bytes)) {
+        arg_z(q, x->count == 0 ? "{}" : NULL);
+        q->a[q->n - 1].binary = 0;
+        return;
+    }
+    char *header = x->bytes.p;
+    put_i32(header, 1);
+    put_i32(header + 4, x->nulls);
+    put_i32(header + 8, x->oid);
+    put_i32(header + 12, x->count);
+    put_i32(header + 16, 1);
+    arg_bytes(q, buf_str(&x->bytes));
 }

@@ -230,9 +230,9 @@ END $$;
 CREATE FUNCTION dari.commit_group(
     p_site text, p_feed text, p_at timestamptz,
     p_ids bytea[], p_control_ids text[], p_types text[], p_states text[], p_reasons text[], p_places text[],
-    p_mappings text[], p_patients text[], p_flags int[], p_charsets text[], p_sizes int[], p_sealed bytea[],
+    p_mappings text[], p_patients text[], p_flags bigint[], p_charsets text[], p_sizes bigint[], p_sealed bytea[],
     p_replies bytea[], p_codes text[], p_refusals bytea[],
-    e_message int[], e_ids text[], e_types text[], e_subjects text[], e_times timestamptz[],
+    e_message bigint[], e_ids text[], e_types text[], e_subjects text[], e_times timestamptz[],
     e_tests boolean[], e_data text[], e_sealed bytea[])
 RETURNS TABLE (ord int, outcome int, no bigint, reply bytea)
 LANGUAGE plpgsql AS $$
@@ -273,14 +273,14 @@ BEGIN
     END LOOP;
 
     IF v_new > 0 THEN
-        SELECT count(*) INTO v_events FROM unnest(e_message) AS m
+        SELECT count(*) INTO v_events FROM unnest(e_message::int[]) AS m
         WHERE v_nos[m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[m]);
         UPDATE dari.stream AS s SET head = s.head + v_events, ledger = s.ledger + v_new
         WHERE s.site = p_site RETURNING s.head - v_events, s.ledger - v_new INTO STRICT v_head, v_idx;
 
         WITH e AS (
             SELECT u.*, v_head + row_number() OVER (ORDER BY u.i) AS seq
-            FROM unnest(e_message, e_ids, e_types, e_subjects, e_times, e_tests, e_data, e_sealed)
+            FROM unnest(e_message::int[], e_ids, e_types, e_subjects, e_times, e_tests, e_data, e_sealed)
                  WITH ORDINALITY AS u(m, id, type, subject, time, test, data, sealed, i)
             WHERE v_nos[u.m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[u.m])
         ), ins AS (
@@ -299,7 +299,7 @@ BEGIN
                    row_number() OVER (ORDER BY u.i) AS k,
                    v_reuse[u.i] AND p_refusals IS NOT NULL AS refused
             FROM unnest(p_ids, p_control_ids, p_types, p_states, p_reasons, p_places, p_mappings, p_patients,
-                        p_flags, p_charsets, p_sizes, p_sealed, p_replies, p_codes)
+                        p_flags::int[], p_charsets, p_sizes::int[], p_sealed, p_replies, p_codes)
                  WITH ORDINALITY AS u(id, control_id, type, state, reason, place, mapping, patient,
                                       flags, charset, size, sealed, reply, code, i)
             LEFT JOIN per ON per.m = u.i

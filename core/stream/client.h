@@ -34,26 +34,36 @@ enum {
     STREAM_FROM_TIME = -4
 };
 
-/* Connects in the background, reconnects for ever. */
+/*
+ * Copies the settings; the first stream_next() makes the ZeroMQ context, so a process may still
+ * fork before. Connects in the background, reconnects for ever (a refused key looks like no
+ * answer). After a reconnect or a gap it goes on behind the last event it handed out. ERR_VALUE: a
+ * key is not Z85.
+ */
 enum err_code stream_open(const struct stream_settings *s, struct stream_client **out,
                           struct err *e);
 void stream_free(struct stream_client **c);
-int stream_fd(const struct stream_client *c); /* readable: call stream_next() until NOTHING */
+/*
+ * Readable: call stream_next() until NOTHING; call it at least once a second also when it is not
+ * (heartbeats). -1 before the first stream_next(). A reconnect changes it: ask before each poll.
+ */
+int stream_fd(const struct stream_client *c);
 
 enum stream_what {
     STREAM_NOTHING, /* the time-out passed */
     STREAM_WELCOME, /* a session began: acked, first, head, checkpoint are set */
     STREAM_EVENT,   /* seq, prev, json */
     STREAM_ACKED,   /* seq: the relay has committed our acknowledgement */
-    STREAM_REFUSED, /* the relay said ERROR or BYE (revoked, replaced, paused): code and text */
-    STREAM_SILENT   /* no answer for three heartbeats; reconnecting */
+    STREAM_REFUSED, /* the relay said ERROR or BYE (revoked, replaced, paused): code and text. The
+                       client tries again after 1 s (away), 5 s, or 30 s (revoked, replaced). */
+    STREAM_SILENT   /* no answer for three heartbeats; said once, then reconnecting quietly */
 };
 
 struct stream_item {
     enum stream_what what;
     int64_t seq, prev;
-    struct str json; /* valid until the next call */
-    int64_t epoch, acked, first, head;
+    struct str json;                          /* valid until the next call */
+    int64_t epoch, acked, start, first, head; /* start: the first event's prev */
     struct str contract, checkpoint;
     struct str code, text;
 };

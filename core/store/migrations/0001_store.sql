@@ -161,7 +161,7 @@ CREATE TABLE dari.delivery (
     epoch     bigint NOT NULL,
     acked_at  timestamptz NOT NULL,
     ledger    bigint NOT NULL,
-    PRIMARY KEY (site, day, consumer, last_seq)
+    PRIMARY KEY (site, day, consumer, last_seq, epoch)  -- a replay is a delivery too
 ) PARTITION BY RANGE (day);
 CREATE TABLE dari.delivery_other PARTITION OF dari.delivery DEFAULT;
 

@@ -63,7 +63,7 @@ static enum err_code opens(struct str text, const char *site)
 static void a_note_has_the_c2sp_form(void **state)
 {
     (void)state;
-    static const int64_t sizes[] = {0, 1, 256, INT64_MAX};
+    static const int64_t sizes[] = {0, 1, 256, INT64_C(1) << 55};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char head[256];
         make(sizes[i]);

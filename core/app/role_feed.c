@@ -1,0 +1,168 @@
+#include "core/app/role.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/crypto/keys.h"
+#include "core/intake/intake.h"
+#include "core/net/net.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#pragma weak mapping_load
+#pragma weak mapping_free
+#pragma weak mapping_run
+
+enum { DRAIN_MS = 5000, LOOK_MS = 20, MAX_MESSAGE = 256 * 1024 * 1024 };
+
+struct feed {
+    const struct config *config;
+    const struct config_feed *feed;
+    struct net_loop *loop;
+    struct keyring *keys;
+    struct catalogue *catalogue;
+    struct mapping_set *mapping;
+    struct adapter_host *host;
+    struct adapter *adapter;
+    struct net_timer *drain;
+    int64_t drained_ms;
+    int status;
+};
+
+static const char *conninfo(void *ctx, struct arena *a, struct err *e)
+{
+    const struct feed *f = ctx;
+    struct str text;
+    if (!f->config->conninfo_file) {
+        return f->config->conninfo;
+    }
+    if (file_read(a, f->config->conninfo_file, 4096, &text, e) != ERR_NONE) {
+        return NULL;
+    }
+    return arena_z(a, str_trim(text));
+}
+
+/* The door opens when the database's state is known, so that nobody is turned away just for being
+ * early. */
+static void open_door(void *ctx)
+{
+    struct feed *f = ctx;
+    struct err e = {0};
+    if (f->feed->adapter->start(f->host, f->loop, f->feed->options, &f->adapter, &e) != ERR_NONE) {
+        err_in(&e, "feed %s", f->feed->name);
+        log_err(LOG_ERROR_, "feed.start", &e);
+        f->status = 1;
+        net_loop_stop(f->loop);
+        return;
+    }
+    intake_attach(f->host, f->feed->adapter, f->adapter);
+    log_info("feed.ready", "feed=%s adapter=%s", f->feed->name, f->feed->adapter->name);
+}
+
+/* Orderly end: nothing new, what is under way gets its reply, at most five seconds. */
+static void draining(void *ctx)
+{
+    struct feed *f = ctx;
+    f->drained_ms += LOOK_MS;
+    if (intake_idle(f->host) || f->drained_ms > DRAIN_MS) {
+        net_loop_stop(f->loop);
+        return;
+    }
+    net_timer_set(f->drain, LOOK_MS);
+}
+
+static void on_stop(void *ctx)
+{
+    struct feed *f = ctx;
+    if (f->adapter) {
+        f->feed->adapter->drain(f->adapter);
+    }
+    net_timer_set(f->drain, LOOK_MS);
+}
+
+static enum err_code load(struct feed *f, struct err *e)
+{
+    struct problems p = {0};
+    enum err_code code = keyring_open(f->config->keys, &f->keys, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    f->catalogue = catalogue_load(f->config->catalogue, &p);
+    if (f->catalogue) {
+        f->mapping = mapping_load(f->feed->mapping, f->catalogue, &p);
+    }
+    if (!f->mapping) {
+        problems_print(&p, stderr);
+        code = ERR(e, ERR_CONFIG, 0, "%zu problems in %s: correct them, see dari check", p.count,
+                   f->feed->mapping);
+    }
+    problems_release(&p);
+    return code;
+}
+
+static enum err_code begin(struct feed *f, struct err *e)
+{
+    static char wake[4096], counters[4096], role[] = "dari_feed";
+    const struct config_feed *c = f->feed;
+    snprintf(wake, sizeof wake, "%s/relay.wake", f->config->run);
+    snprintf(counters, sizeof counters, "%s/feed-%s.counters", f->config->run, c->name);
+    const struct intake_settings s = {.site = f->config->site,
+                                      .feed = c->name,
+                                      .keys = f->keys,
+                                      .mapping = f->mapping,
+                                      .has_charset = c->has_charset,
+                                      .charset = c->charset,
+                                      .fallback = c->fallback,
+                                      .refuse_reuse = c->refuse_reuse,
+                                      .accept_quarantined = c->accept_quarantined,
+                                      .max_pending = c->max_pending,
+                                      .max_group = c->max_group,
+                                      .max_message = MAX_MESSAGE,
+                                      .conninfo = conninfo,
+                                      .conninfo_ctx = f,
+                                      .role = f->config->set_role ? role : NULL,
+                                      .wake = wake,
+                                      .counters = counters};
+    f->loop = net_loop_new(e);
+    if (!f->loop) {
+        return e->code;
+    }
+    f->drain = net_timer_new(f->loop, draining, f);
+    f->host = intake_new(f->loop, &s, e);
+    return f->host ? ERR_NONE : e->code;
+}
+
+int role_feed(const struct config *c, const struct config_feed *feed)
+{
+    static struct feed f;
+    struct err e = {0};
+    char name[48];
+    f.config = c;
+    f.feed = feed;
+    snprintf(name, sizeof name, "feed:%s", feed->name);
+    enum err_code code = role_begin(c, name, &e);
+    if (code == ERR_NONE) {
+        code = load(&f, &e);
+    }
+    if (code == ERR_NONE) {
+        code = begin(&f, &e);
+    }
+    if (code == ERR_NONE) {
+        intake_on_known(f.host, open_door, &f);
+        net_loop_on_stop(f.loop, on_stop, &f);
+        net_loop_run(f.loop);
+    } else {
+        log_err(LOG_ERROR_, "feed.failed", &e);
+        f.status = 1;
+    }
+    if (f.adapter) {
+        feed->adapter->stop(&f.adapter);
+    }
+    intake_free(&f.host);
+    net_timer_free(&f.drain);
+    net_loop_free(&f.loop);
+    mapping_free(&f.mapping);
+    catalogue_free(&f.catalogue);
+    keyring_free(&f.keys);
+    log_close();
+    return f.status;
+}

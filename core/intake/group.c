@@ -1,0 +1,209 @@
+#include "core/intake/group.h"
+
+#include "core/hl7/reply.h"
+#include "core/store/events.h"
+
+#include <stdio.h>
+
+DB_STATEMENT(
+    commit_group,
+    "SELECT ord, outcome, no, reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, "
+    "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)");
+const struct db_statement *const group_statement = &commit_group;
+
+enum { FLAG_TEST = 2 };
+
+/* One array per parameter of commit_group, in the function's order. */
+enum column {
+    M_ID,
+    M_CONTROL,
+    M_TYPE,
+    M_STATE,
+    M_REASON,
+    M_PLACE,
+    M_MAPPING,
+    M_PATIENT,
+    M_FLAGS,
+    M_CHARSET,
+    M_SIZE,
+    M_SEALED,
+    M_REPLY,
+    M_CODE,
+    M_REFUSAL,
+    E_MESSAGE,
+    E_ID,
+    E_TYPE,
+    E_SUBJECT,
+    E_TIME,
+    E_TEST,
+    E_DATA,
+    E_SEALED,
+    COLUMNS
+};
+
+static const char *const states[] = {"mapped", "ignored", "quarantined"};
+
+static const char *place_of(struct arena *a, const struct err *problem)
+{
+    return problem->where[0] ? arena_z(a, str_of(problem->where))
+                             : arena_printf(a, "byte %zu", problem->pos);
+}
+
+static void add_message(const struct intake_settings *s, struct arena *a, const struct job *j,
+                        struct db_array **c)
+{
+    const struct mapped *m = &j->p.mapped;
+    bool quarantined = m->state == MAPPING_QUARANTINED;
+    db_array_bytes(c[M_ID], (struct str){(const char *)j->p.id, sizeof j->p.id});
+    db_array_str(c[M_CONTROL], j->p.control_id);
+    db_array_str(c[M_TYPE], j->p.type);
+    db_array_z(c[M_STATE], states[m->state]);
+    db_array_z(c[M_REASON], quarantined ? m->problem.msg : m->reason);
+    db_array_z(c[M_PLACE], quarantined ? place_of(a, &m->problem) : NULL);
+    db_array_z(c[M_MAPPING], m->mapping);
+    db_array_z(c[M_PATIENT], m->patient[0] ? m->patient : NULL);
+    db_array_i64(c[M_FLAGS], m->test ? FLAG_TEST : 0);
+    db_array_z(c[M_CHARSET], j->p.charset);
+    db_array_i64(c[M_SIZE], (int64_t)j->p.raw.n);
+    db_array_bytes(c[M_SEALED], j->sealed);
+    db_array_bytes(c[M_REPLY], j->reply);
+    db_array_z(c[M_CODE], j->code);
+    if (s->refuse_reuse) {
+        db_array_bytes(c[M_REFUSAL], j->refusal);
+    }
+}
+
+static enum err_code add_event(const struct intake_settings *s, struct arena *a, int64_t ord,
+                               const struct event *ev, struct db_array **c, struct err *e)
+{
+    struct str sealed;
+    enum err_code code = event_seal(s->keys, a, s->site, ev, &sealed, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    db_array_i64(c[E_MESSAGE], ord);
+    db_array_z(c[E_ID], ev->id);
+    db_array_z(c[E_TYPE], ev->type->name);
+    db_array_z(c[E_SUBJECT], ev->subject[0] ? ev->subject : NULL);
+    db_array_time(c[E_TIME], ev->time);
+    db_array_bool(c[E_TEST], ev->test);
+    db_array_str(c[E_DATA], ev->data);
+    db_array_bytes(c[E_SEALED], sealed);
+    return ERR_NONE;
+}
+
+enum err_code group_args(const struct intake_settings *s, struct arena *a, const struct job *first,
+                         usec at, struct db_args *q, struct err *e)
+{
+    struct db_array *c[COLUMNS];
+    for (int i = 0; i < COLUMNS; i++) {
+        if (!(c[i] = db_array_new(a))) {
+            return ERR(e, ERR_NOMEM, 0, "no memory for a group");
+        }
+    }
+    int64_t ord = 0;
+    for (const struct job *j = first; j; j = j->next) {
+        ord++;
+        add_message(s, a, j, c);
+        for (size_t i = 0; i < j->p.mapped.count && j->p.mapped.state == MAPPING_MAPPED; i++) {
+            enum err_code code = add_event(s, a, ord, &j->p.mapped.events[i], c, e);
+            if (code != ERR_NONE) {
+                return code;
+            }
+        }
+    }
+    arg_z(q, s->site);
+    arg_z(q, s->feed);
+    arg_time(q, at);
+    for (int i = 0; i < COLUMNS; i++) {
+        if (i == M_REFUSAL && !s->refuse_reuse) {
+            arg_null(q);
+        } else {
+            arg_array(q, c[i]);
+        }
+    }
+    return ERR_NONE;
+}
+
+/* ---- replies ---- */
+
+enum { MAX_REPLY = 64 * 1024 };
+
+/* Our own MSH-10: the microsecond, and when two fall into one, the next. Unique in this feed. */
+static struct str reply_id(struct arena *a)
+{
+    static usec last;
+    usec now = clock_real();
+    last = now > last ? now : last + 1;
+    char *id = arena_printf(a, "D%013llX", (unsigned long long)last);
+    return id ? str_of(id) : STR("D");
+}
+
+static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, struct str *out,
+                           struct err *e)
+{
+    struct buf b;
+    bool wanted = true;
+    buf_init(&b, MAX_REPLY);
+    r.id = reply_id(j->arena);
+    hl7_reply(&b, j->p.message, raw, &r, &wanted);
+    *out = arena_copy(j->arena, wanted ? buf_str(&b) : STR(""));
+    bool ok = buf_ok(&b) && out->p;
+    buf_release(&b);
+    return ok ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a reply");
+}
+
+/* MSA-1 of a reply, for the ledger. */
+static void read_code(struct job *j)
+{
+    snprintf(j->code, sizeof j->code, "-");
+    for (size_t i = 0; i + 6 < j->reply.n; i++) {
+        if (j->reply.p[i] == '\r' && str_is(str_cut(j->reply, i + 1, i + 4), "MSA")) {
+            snprintf(j->code, sizeof j->code, "%.2s", j->reply.p + i + 5);
+            return;
+        }
+    }
+}
+
+enum err_code job_replies(const struct intake_settings *s, struct job *j, struct str raw, usec at,
+                          struct err *e)
+{
+    const struct mapped *m = &j->p.mapped;
+    struct hl7_reply main = {.verdict = HL7_ACCEPT, .at = at};
+    if (m->state == MAPPING_QUARANTINED && !s->accept_quarantined) {
+        main.verdict = HL7_ERROR;
+        main.condition = prepare_condition(&m->problem);
+        main.text = m->problem.msg;
+        main.place = m->problem.where[0] ? m->problem.where : NULL;
+    }
+    struct hl7_reply retry = {.verdict = HL7_ERROR,
+                              .condition = 207,
+                              .at = at,
+                              .text = "the message was not stored, please send it again"};
+    struct hl7_reply reused = {.verdict = HL7_REJECT,
+                               .condition = 205,
+                               .at = at,
+                               .place = "MSH-10",
+                               .text = "the control id was used for another message"};
+    enum err_code code = build(j, raw, main, &j->reply, e);
+    if (code == ERR_NONE) {
+        code = build(j, raw, retry, &j->retry, e);
+    }
+    if (code == ERR_NONE && s->refuse_reuse) {
+        code = build(j, raw, reused, &j->refusal, e);
+    }
+    read_code(j);
+    return code;
+}
+
+enum err_code job_oversize(const struct intake_settings *s, struct job *j, struct str beginning,
+                           usec at, struct err *e)
+{
+    struct hl7_reply r = {.verdict = HL7_REJECT,
+                          .condition = 207,
+                          .at = at,
+                          .text = "the message is larger than this feed takes"};
+    (void)s;
+    j->refused = true;
+    return build(j, beginning, r, &j->reply, e);
+}

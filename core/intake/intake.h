@@ -1,0 +1,54 @@
+/*
+ * From received bytes to a committed message, its events, its ledger entry and its reply (DESIGN
+ * §4, steps 2-5). One per feed process; it is the adapter_host that adapters talk to.
+ *
+ * A message is prepared as it comes: character set → parse → record → mapping → events → seal. What
+ * is prepared waits in order of arrival; when the database is idle everything waiting (at most
+ * max_group) goes as one group, one statement, one transaction (dari.commit_group). While it
+ * commits the next group fills. Replies leave after the commit, never before.
+ *
+ * Invariants:
+ *  1. A positive reply was committed together with the message, or is the stored reply of the same
+ *     message received before.
+ *  2. While the database is away each message gets a negative, retryable reply at once (table 0357:
+ *     207); a group whose commit is unknown gets that too: the sender's repetition is then
+ * recognised.
+ *  3. Each accepted request gets exactly one reply; at most max_pending are under way.
+ */
+#ifndef DARI_INTAKE_INTAKE_H
+#define DARI_INTAKE_INTAKE_H
+
+#include "core/adapter.h"
+#include "core/base/charset.h"
+#include "core/crypto/keys.h"
+#include "core/mapping/mapping.h"
+#include "core/net/net.h"
+
+struct intake_settings {
+    const char *site, *feed;
+    const struct keyring *keys;
+    const struct mapping_set *mapping;
+    bool has_charset;
+    enum charset charset, fallback;
+    bool refuse_reuse, accept_quarantined;
+    int64_t max_pending, max_group;
+    int64_t max_message; /* bytes */
+    const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
+    void *conninfo_ctx;
+    const char *role;     /* SET ROLE, or NULL */
+    const char *wake;     /* socket of the relay that is told of new events; a hint only */
+    const char *counters; /* file that shows the counters, rewritten when they changed; or NULL */
+};
+
+struct adapter_host;
+
+struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings *s, struct err *e);
+/* The adapter that gets the replies. Must be called before the first message. */
+void intake_attach(struct adapter_host *h, const struct adapter_ops *ops, struct adapter *adapter);
+/* Calls fn once, when the database is ready or known to be away: time to open the door. */
+void intake_on_known(struct adapter_host *h, void (*fn)(void *ctx), void *ctx);
+/* Nothing under way any more? For an orderly end. */
+bool intake_idle(const struct adapter_host *h);
+void intake_free(struct adapter_host **h);
+
+#endif

@@ -1,0 +1,102 @@
+#include "core/intake/prepare.h"
+
+#include "core/record/record.h"
+
+#pragma weak mapping_load
+#pragma weak mapping_free
+#pragma weak mapping_run
+
+int prepare_condition(const struct err *problem)
+{
+    switch (problem->code) {
+    case ERR_SYNTAX:
+        return 100; /* segment sequence error: the structure */
+    case ERR_REQUIRED:
+        return 101;
+    case ERR_VALUE:
+    case ERR_CHARSET:
+    case ERR_UNSUPPORTED:
+        return 102; /* data type error */
+    default:
+        return 207; /* application internal error */
+    }
+}
+
+/* A message that cannot be read is the same message again when all of its bytes are. */
+static void unread(const struct prepare_settings *s, struct prepared *p)
+{
+    key_message(s->keys, str_of(s->site), str_of(s->feed), p->control_id, p->raw, STR(""), p->id);
+    p->mapped.state = MAPPING_QUARANTINED;
+}
+
+/* Longer ones would not fit the index that makes the same message twice impossible. */
+enum { MAX_CONTROL_ID = 199, MAX_TYPE = 64 };
+
+static enum err_code check_header(struct prepared *p, const struct hl7_header *h,
+                                  struct err *problem)
+{
+    if (h->control_id.n > MAX_CONTROL_ID) {
+        p->control_id = STR("");
+        ERR(problem, ERR_LIMIT, hl7_offset(p->message, h->control_id),
+            "control id is longer than %d bytes", MAX_CONTROL_ID);
+        return err_at(problem, "MSH-10");
+    }
+    if (p->type.n > MAX_TYPE) {
+        p->type = STR("");
+        ERR(problem, ERR_LIMIT, 0, "message type is longer than %d bytes", MAX_TYPE);
+        return err_at(problem, "MSH-9");
+    }
+    return ERR_NONE;
+}
+
+static enum err_code read_header(const struct prepare_settings *s, struct arena *a, struct str text,
+                                 struct prepared *p)
+{
+    struct hl7_header h;
+    hl7_header(p->message, &h);
+    p->control_id = h.control_id;
+    char *type =
+        arena_printf(a, h.trigger.n ? "%.*s^%.*s" : "%.*s", STR_ARG(h.code), STR_ARG(h.trigger));
+    p->type = type ? str_of(type) : STR("");
+    /* MSH-7 is when it was sent, which differs when the same message is sent again. */
+    size_t from = h.time.n ? hl7_offset(p->message, h.time) : text.n;
+    key_message(s->keys, str_of(s->site), str_of(s->feed), p->control_id, str_cut(text, 0, from),
+                str_cut(text, from + h.time.n, text.n), p->id);
+    return check_header(p, &h, &p->mapped.problem);
+}
+
+enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str raw,
+                              usec at, struct prepared *p, struct err *e)
+{
+    struct hl7_limits limits = hl7_default_limits;
+    struct str text;
+    enum charset used;
+    *p = (struct prepared){.raw = raw, .control_id = STR(""), .type = STR("")};
+    limits.bytes = s->max_message;
+    struct err *problem = &p->mapped.problem;
+
+    enum err_code code = hl7_decode(a, raw, s->charset, s->fallback, &text, &used, problem);
+    if (code == ERR_NONE) {
+        p->charset = charset_name(used);
+        code = hl7_parse(a, text, &limits, &p->message, problem);
+    }
+    if (code == ERR_NOMEM) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a message");
+    }
+    if (code != ERR_NONE) {
+        unread(s, p);
+        return ERR_NONE;
+    }
+    hl7_set_charset(p->message, used);
+    if (read_header(s, a, text, p) != ERR_NONE) {
+        p->mapped.state = MAPPING_QUARANTINED;
+        return ERR_NONE;
+    }
+    const struct record *r = record_of_hl7(a, p->message);
+    struct mapping_context c = {.keys = s->keys,
+                                .site = s->site,
+                                .message_id = {(const char *)p->id, sizeof p->id},
+                                .received_at = at};
+    return r ? mapping_run(s->mapping, r, &c, a, &p->mapped, e)
+             : ERR(e, ERR_NOMEM, 0, "no memory for a message");
+}

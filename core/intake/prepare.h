@@ -1,0 +1,40 @@
+/*
+ * One message made ready for its commit, without database and without adapter: what `dari message
+ * reprocess` does again later. Everything lives in the arena.
+ */
+#ifndef DARI_INTAKE_PREPARE_H
+#define DARI_INTAKE_PREPARE_H
+
+#include "core/base/buf.h"
+#include "core/base/charset.h"
+#include "core/hl7/hl7.h"
+#include "core/mapping/mapping.h"
+
+struct prepare_settings {
+    const char *site, *feed;
+    const struct keyring *keys;
+    const struct mapping_set *mapping;
+    const enum charset *charset; /* override, or NULL */
+    enum charset fallback;
+    size_t max_message;
+};
+
+struct prepared {
+    unsigned char id[16];
+    struct str control_id;         /* "" when there is none */
+    struct str type;               /* "ADT^A04", "" when unknown */
+    const char *charset;           /* name, NULL when not decoded */
+    const struct hl7_msg *message; /* NULL when it does not parse */
+    struct mapped mapped;          /* state, problem, events */
+    struct str raw;                /* as given */
+};
+
+/* ERR_NOMEM only: whatever is wrong with the message is in p->mapped (quarantined, with the place).
+ */
+enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str raw,
+                              usec at, struct prepared *p, struct err *e);
+
+/* Condition of table 0357 that fits an error of a message. */
+int prepare_condition(const struct err *problem);
+
+#endif

@@ -245,6 +245,29 @@ static void complain(struct job *j, const char *file, size_t n, const struct err
     j->failed = true;
 }
 
+static bool is_ascii(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == 0x1b) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Bytes that mean the same in every set are shown even when MSH-18 names one that nobody knows. */
+static enum err_code decode(struct job *j, struct str raw, const enum charset *override,
+                            struct str *text, enum charset *used, struct err *e)
+{
+    enum err_code code = hl7_decode(j->message, raw, override, CHARSET_UTF8, text, used, e);
+    if (code == ERR_UNSUPPORTED && is_ascii(raw)) {
+        *text = raw;
+        *used = CHARSET_ASCII;
+        code = ERR_NONE;
+    }
+    return code;
+}
+
 static void parse_one(struct job *j, const char *file, size_t n, struct str raw,
                       const enum charset *override)
 {
@@ -254,7 +277,7 @@ static void parse_one(struct job *j, const char *file, size_t n, struct str raw,
     const struct hl7_msg *m;
     arena_reset(j->message);
     buf_reset(&j->out);
-    enum err_code code = hl7_decode(j->message, raw, override, CHARSET_UTF8, &text, &used, &e);
+    enum err_code code = decode(j, raw, override, &text, &used, &e);
     if (code == ERR_NONE) {
         code = hl7_parse(j->message, text, NULL, &m, &e);
     }

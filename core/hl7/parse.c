@@ -62,6 +62,9 @@ enum err_code hl7_read_delimiters(struct str msh, struct hl7_delimiters *out, st
         err_at(e, "MSH-2");
         return ERR_SYNTAX;
     }
+    if (str_is(d, "^~\\\\&")) {
+        d = STR("^~\\&");
+    }
     for (size_t i = 0; i < d.n; i++) {
         bool twice = memchr(d.p, d.p[i], i) != NULL;
         if (twice || !is_delimiter(d.p[i])) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_HEADER_FIELD = 2048 };
+enum { MAX_HEADER_FIELD = 2048, MAX_CHARSET_NAME = 256 };
 
 /* Table 0357. */
 static const struct {
@@ -48,12 +48,6 @@ struct sender {
     struct str accept, application, charset;
     int version; /* 25 for 2.5.1, 0 when unknown */
 };
-
-static struct str whole_field(const struct hl7_msg *m, unsigned field)
-{
-    struct str msh = hl7_segment(m, 0);
-    return hl7_raw_field(msh, field);
-}
 
 static struct str piece(struct str in, char separator, unsigned n)
 {
@@ -104,7 +98,7 @@ static void read_sender(struct sender *s, struct str msh)
     s->version_field = bounded(hl7_raw_field(msh, 12), 256);
     s->accept = hl7_raw_field(msh, 15);
     s->application = hl7_raw_field(msh, 16);
-    s->charset = bounded(hl7_raw_field(msh, 18), 256);
+    s->charset = bounded(hl7_raw_field(msh, 18), MAX_CHARSET_NAME);
     s->version = version_of(piece(s->version_field, s->d.component, 1));
 }
 
@@ -239,7 +233,7 @@ static void put_header(struct buf *out, const struct sender *s, const struct hl7
     put_field(out, s, s->version_field.n ? s->version_field : STR("2.5.1"));
     if (charset) {
         buf_printf(out, "%c%c%c%c%c%c", f, f, f, f, f, f);
-        buf_addz(out, charset);
+        put_field(out, s, str_of(charset));
     }
     buf_addc(out, '\r');
 }
@@ -344,15 +338,18 @@ static bool encode(struct buf *out, const struct hl7_msg *m, struct str reply)
     return true;
 }
 
-static const char *charset_field(const struct hl7_msg *m, const struct sender *s, char out[256 + 1])
+/* MSH-18 of a reply that is not ASCII; NULL when there is nothing to say. */
+static const char *charset_field(const struct hl7_msg *m, const struct sender *s,
+                                 char out[MAX_CHARSET_NAME + 1])
 {
-    bool wide = m && (m->memory->charset == CHARSET_UTF16 || m->memory->charset == CHARSET_UTF16LE);
-    if (wide || (m && !s->charset.n)) {
-        return m->memory->charset == CHARSET_CP949          ? "KS X 1001"
-               : wide || m->memory->charset == CHARSET_UTF8 ? "UNICODE UTF-8"
-                                                            : NULL;
+    enum charset set = m ? m->memory->charset : CHARSET_ASCII;
+    if (set == CHARSET_UTF16 || set == CHARSET_UTF16LE || (set == CHARSET_UTF8 && !s->charset.n)) {
+        return "UNICODE UTF-8";
     }
-    snprintf(out, 256 + 1, "%.*s", STR_ARG(s->charset));
+    if (set == CHARSET_CP949 && !s->charset.n) {
+        return "KS X 1001";
+    }
+    snprintf(out, MAX_CHARSET_NAME + 1, "%.*s", STR_ARG(s->charset));
     return s->charset.n ? out : NULL;
 }
 
@@ -362,7 +359,7 @@ void hl7_reply(struct buf *out, const struct hl7_msg *m, struct str raw, const s
     struct sender s = {.encoding = {"", 0}};
     if (m) {
         s.d = m->d;
-        s.encoding = whole_field(m, 2);
+        s.encoding = hl7_raw_field(hl7_segment(m, 0), 2);
         read_sender(&s, hl7_segment(m, 0));
     } else {
         read_raw_sender(&s, raw);
@@ -377,17 +374,14 @@ void hl7_reply(struct buf *out, const struct hl7_msg *m, struct str raw, const s
     put_reply(&one, &s, r, code, NULL);
     if (is_ascii(buf_str(&one))) {
         buf_add(out, buf_str(&one));
-        buf_release(&one);
-        return;
+    } else {
+        char named[MAX_CHARSET_NAME + 1];
+        buf_reset(&one);
+        put_reply(&one, &s, r, code, charset_field(m, &s, named));
+        if (!m || !encode(out, m, buf_str(&one))) {
+            buf_add(out, buf_str(&one));
+        }
     }
-    char named[256 + 1];
-    buf_reset(&one);
-    put_reply(&one, &s, r, code, charset_field(m, &s, named));
-    if (!m || !encode(out, m, buf_str(&one))) {
-        buf_add(out, buf_str(&one));
-    }
-    if (one.failed) {
-        out->failed = true;
-    }
+    out->failed = out->failed || !buf_ok(&one);
     buf_release(&one);
 }

@@ -1,0 +1,222 @@
+#include "tests/lib/cm.h"
+
+#include "core/hl7/hl7.h"
+#include "tests/lib/guard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct arena *arena;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0);
+    return arena ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(&arena);
+    guard_free_all();
+    return 0;
+}
+
+static const struct hl7_msg *message(const char *header, enum charset used)
+{
+    const struct hl7_msg *m = NULL;
+    assert_int_equal(hl7_parse(arena, str_of(header), NULL, &m, NULL), ERR_NONE);
+    hl7_set_charset(m, used);
+    return m;
+}
+
+struct row {
+    const char *why;
+    struct str in, want;
+};
+
+static void check(const struct hl7_msg *m, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str out;
+        struct err e = {.code = ERR_NONE};
+        enum err_code code = hl7_unescape(arena, m, guard_copy(rows[i].in), &out, &e);
+        assert_row(code == ERR_NONE, rows[i].why);
+        assert_same(out, rows[i].want, rows[i].why);
+    }
+}
+
+static void sequences(void **state)
+{
+    (void)state;
+    const struct row rows[] = {
+        {"nothing to do", STR("plain"), STR("plain")},
+        {"empty", STR(""), STR("")},
+        {"field separator", STR("a\\F\\b"), STR("a|b")},
+        {"component", STR("a\\S\\b"), STR("a^b")},
+        {"subcomponent", STR("a\\T\\b"), STR("a&b")},
+        {"repetition", STR("a\\R\\b"), STR("a~b")},
+        {"escape", STR("a\\E\\b"), STR("a\\b")},
+        {"truncation, of which this message has none", STR("a\\P\\b"), STR("a\\P\\b")},
+        {"one behind the other", STR("\\F\\\\S\\\\T\\\\R\\\\E\\"), STR("|^&~\\")},
+        {"an escaped escape begins nothing", STR("\\E\\F\\E\\"), STR("\\F\\")},
+        {"highlighting", STR("a\\H\\b\\N\\c"), STR("abc")},
+        {"hexadecimal", STR("a\\X0D\\b\\X0A\\c"), STR("a\rb\nc")},
+        {"hexadecimal, several", STR("\\X48656C6C6F\\"), STR("Hello")},
+        {"hexadecimal in lower case", STR("\\X4a4B\\"), STR("JK")},
+        {"hexadecimal NUL", STR("a\\X00\\b"), STR("a\0b")},
+        {"UTF-8 in hexadecimal", STR("\\XED998D\\"), STR("\xed\x99\x8d")},
+        {"one byte per sequence", STR("\\XED\\\\X99\\\\X8D\\!"), STR("\xed\x99\x8d!")},
+        {"odd hexadecimal stays", STR("a\\X4\\b"), STR("a\\X4\\b")},
+        {"no hexadecimal stays", STR("a\\XZZ\\b"), STR("a\\XZZ\\b")},
+        {"empty hexadecimal stays", STR("a\\X\\b"), STR("a\\X\\b")},
+        {"line break", STR("a\\.br\\b"), STR("a\nb")},
+        {"vertical space", STR("a\\.sp\\b\\.sp3\\c"), STR("a\nb\n\n\nc")},
+        {"vertical space with a plus sign", STR("a\\.sp+2\\b"), STR("a\n\nb")},
+        {"no vertical space below 1", STR("a\\.sp0\\b"), STR("a\\.sp0\\b")},
+        {"indent", STR("\\.in4\\a\\.in-4\\b"), STR("    ab")},
+        {"temporary indent", STR("\\.ti+2\\a\\.ti-2\\b"), STR("  ab")},
+        {"fill and no fill", STR("a\\.fi\\b\\.nf\\c"), STR("abc")},
+        {"centre", STR("a\\.ce\\b"), STR("a\nb")},
+        {"skip", STR("a\\.sk\\b\\.sk3\\c"), STR("a b   c")},
+        {"skip too far", STR("a\\.sk256\\b"), STR("a\\.sk256\\b")},
+        {"skip without end", STR("a\\.sk99999999999999999999\\b"),
+         STR("a\\.sk99999999999999999999\\b")},
+        {"an unknown format", STR("a\\.xy\\b"), STR("a\\.xy\\b")},
+        {"a format with a number it has not", STR("a\\.br2\\b"), STR("a\\.br2\\b")},
+        {"character sets stay", STR("a\\C2842\\b\\M242842\\c"), STR("a\\C2842\\b\\M242842\\c")},
+        {"local ones stay", STR("a\\Zany thing\\b"), STR("a\\Zany thing\\b")},
+        {"unknown ones stay", STR("a\\Q\\b\\unknown\\c"), STR("a\\Q\\b\\unknown\\c")},
+        {"an unknown one is one piece", STR("\\unknown\\F\\"), STR("\\unknown\\F\\")},
+        {"lower case is unknown", STR("a\\f\\b"), STR("a\\f\\b")},
+        {"doubled stays", STR("C:\\\\dir\\\\F\\\\x"), STR("C:\\\\dir\\\\F\\\\x")},
+        {"a path stays", STR("C:\\dir\\F.txt"), STR("C:\\dir\\F.txt")},
+        {"unterminated", STR("a\\F"), STR("a\\F")},
+        {"only an escape character", STR("\\"), STR("\\")},
+        {"a lone one at the end", STR("a\\F\\b\\"), STR("a|b\\")},
+        {"a lone one before blanks hides nothing", STR("50 \\ 60 a\\.br\\b"), STR("50 \\ 60 a\nb")},
+        {"letters of two bytes are no sequence", STR("\\\xed\x99\x8d\\T\\"),
+         STR("\\\xed\x99\x8d&")},
+    };
+    check(message("MSH|^~\\&|", CHARSET_UTF8), rows, COUNT(rows));
+}
+
+static void other_delimiters(void **state)
+{
+    (void)state;
+    const struct row others[] = {
+        {"the message's own", STR("a!F!b!S!c!R!d!E!e!T!f"), STR("a$b%c*d!e?f")},
+        {"a backslash is text", STR("a\\F\\b"), STR("a\\F\\b")},
+    };
+    check(message("MSH$%*!?$", CHARSET_UTF8), others, COUNT(others));
+    const struct row truncation[] = {{"truncation", STR("long\\P\\"), STR("long#")}};
+    check(message("MSH|^~\\&#|", CHARSET_UTF8), truncation, 1);
+    const struct row none[] = {{"no escape character", STR("a\\F\\b\\"), STR("a\\F\\b\\")}};
+    check(message("MSH|^~|", CHARSET_UTF8), none, 1);
+    const struct row no_sub[] = {{"no subcomponents", STR("a\\T\\b\\F\\"), STR("a\\T\\b|")}};
+    check(message("MSH|^~\\|", CHARSET_UTF8), no_sub, 1);
+}
+
+/* Bytes of the declared set: 홍 is C8 AB there, 뷁 is 94 EE (not in EUC-KR). */
+static void bytes_in_charset(void **state)
+{
+    (void)state;
+    const struct row cp949[] = {
+        {"two bytes", STR("\\XC8AB\\"), STR("\xed\x99\x8d")},
+        {"a byte each", STR("\\XC8\\\\XAB\\"), STR("\xed\x99\x8d")},
+        {"beyond KS X 1001", STR("\\X94EE\\"), STR("\xeb\xb7\x81")},
+        {"a trail byte that is a letter", STR("\\X8141\\"), STR("\xea\xb0\x82")},
+    };
+    check(message("MSH|^~\\&|", CHARSET_CP949), cp949, COUNT(cp949));
+    const struct row latin[] = {{"Latin-1", STR("\\XE9\\"), STR("\xc3\xa9")}};
+    check(message("MSH|^~\\&|", CHARSET_LATIN1), latin, 1);
+    const struct row wide[] = {{"UTF-16", STR("\\XD64D000D\\"), STR("\xed\x99\x8d\r")}};
+    check(message("MSH|^~\\&|", CHARSET_UTF16), wide, 1);
+    const struct {
+        enum charset set;
+        struct str in;
+        size_t pos;
+    } bad[] = {
+        {CHARSET_CP949, STR("ab\\XC8\\"), 2},
+        {CHARSET_UTF8, STR("\\T\\\\XFF\\"), 3},
+        {CHARSET_ASCII, STR("\\X80\\"), 0},
+    };
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct err e = {.code = ERR_NONE};
+        struct str out;
+        const struct hl7_msg *m = message("MSH|^~\\&|", bad[i].set);
+        assert_int_equal(hl7_unescape(arena, m, bad[i].in, &out, &e), ERR_CHARSET);
+        assert_int_equal(e.pos, bad[i].pos);
+        assert_int_equal(out.n, 0);
+    }
+}
+
+static void escapes(void **state)
+{
+    (void)state;
+    const struct row rows[] = {
+        {"nothing to do", STR("plain \t text"), STR("plain \t text")},
+        {"every delimiter", STR("|^~\\&"), STR("\\F\\\\S\\\\R\\\\E\\\\T\\")},
+        {"line ends", STR("a\r\nb"), STR("a\\X0D\\\\X0A\\b")},
+        {"what would end a frame", STR("\x0b\x1c"), STR("\\X0B\\\\X1C\\")},
+        {"NUL", STR("a\0b"), STR("a\\X00\\b")},
+        {"no truncation character here", STR("#"), STR("#")},
+        {"two quotes are not the null", STR("\"\""), STR("\\X22\\\\X22\\")},
+        {"quotes", STR("\"a\""), STR("\"a\"")},
+        {"empty", STR(""), STR("")},
+    };
+    const struct hl7_msg *m = message("MSH|^~\\&|", CHARSET_UTF8);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct str out, back;
+        assert_int_equal(hl7_escape(arena, m, guard_copy(rows[i].in), &out, NULL), ERR_NONE);
+        assert_same(out, rows[i].want, rows[i].why);
+        assert_int_equal(hl7_unescape(arena, m, out, &back, NULL), ERR_NONE);
+        assert_same(back, rows[i].in, rows[i].why);
+    }
+    struct err e = {.code = ERR_NONE};
+    struct str out;
+    m = message("MSH|^~|", CHARSET_UTF8);
+    assert_int_equal(hl7_escape(arena, m, STR("ab|c"), &out, &e), ERR_UNSUPPORTED);
+    assert_int_equal(e.pos, 2);
+    m = message("MSH|^~\\&#|", CHARSET_UTF8);
+    assert_int_equal(hl7_escape(arena, m, STR("a#"), &out, NULL), ERR_NONE);
+    assert_same(out, STR("a\\P\\"), "truncation");
+}
+
+/* Any text of nasty characters survives escape and unescape, with any delimiters. */
+static void round_trip(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"MSH|^~\\&|", "MSH|^~\\&#|", "MSH$%*!?$", "MSH|^~\\|"};
+    static const char nasty[] = "\\|^~&#FSTRE.XZ0A\r\n\"$%*!? \x1c";
+    unsigned seed = 1;
+    for (size_t h = 0; h < COUNT(headers); h++) {
+        const struct hl7_msg *m = message(headers[h], CHARSET_UTF8);
+        for (int round = 0; round < 20000; round++) {
+            char text[16];
+            size_t n = 0;
+            for (seed = seed * 1103515245u + 12345u; n < (seed >> 16) % sizeof text; n++) {
+                text[n] = nasty[(seed >> 8) * (n + 7) * 2654435761u % (sizeof nasty - 1)];
+            }
+            struct str in = {text, n}, out, back;
+            assert_int_equal(hl7_escape(arena, m, in, &out, NULL), ERR_NONE);
+            assert_null(memchr(out.p, hl7_delimiters(m).field, out.n));
+            assert_null(memchr(out.p, '\r', out.n));
+            assert_int_equal(hl7_unescape(arena, m, out, &back, NULL), ERR_NONE);
+            assert_same(back, in, headers[h]);
+        }
+        arena_reset(arena);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sequences),        cmocka_unit_test(other_delimiters),
+        cmocka_unit_test(bytes_in_charset), cmocka_unit_test(escapes),
+        cmocka_unit_test(round_trip),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,151 @@
+#include "core/app/command.h"
+#include "core/app/session.h"
+#include "core/base/file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: dari status [--config FILE] [--json]\n"
+    "\n"
+    "What came in, what became of it, who reads the stream and how far. For every feed\n"
+    "received = mapped + ignored + quarantined; duplicates are repetitions that were answered with "
+    "the stored reply.\n";
+
+DB_STATEMENT(status_feeds,
+             "SELECT feed, sum(received), sum(mapped), sum(ignored), sum(quarantined), "
+             "sum(duplicates), sum(events), "
+             "max(last_at) FROM dari.feed_count WHERE site = $1 GROUP BY feed ORDER BY feed");
+DB_STATEMENT(status_stream,
+             "SELECT head, ledger, (SELECT max(size) FROM dari.checkpoint c WHERE c.site = s.site) "
+             "FROM dari.stream s WHERE site = $1");
+DB_STATEMENT(
+    status_consumers,
+    "SELECT name, state, acked, acked_at, reason FROM dari.consumer WHERE site = $1 ORDER BY name");
+
+struct status {
+    struct db_rows *feeds, *stream, *consumers;
+};
+
+static enum err_code fetch(struct session *s, struct status *out, struct err *e)
+{
+    const struct {
+        const struct db_statement *st;
+        struct db_rows **rows;
+    } all[] = {{&status_feeds, &out->feeds},
+               {&status_stream, &out->stream},
+               {&status_consumers, &out->consumers}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct db_args q = {0};
+        arg_z(&q, s->config->site);
+        enum err_code code = db_run(s->db, s->arena, all[i].st, &q, all[i].rows, e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+    }
+    return ERR_NONE;
+}
+
+static const char *const sums[] = {"received",    "mapped",     "ignored",
+                                   "quarantined", "duplicates", "events"};
+
+static void print_json(const struct session *s, const struct status *st)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_printf(&b, "{\"site\":\"%s\",\"feeds\":[", s->config->site);
+    for (int i = 0; i < db_count(st->feeds); i++) {
+        buf_printf(&b, "%s{\"feed\":\"%s\"", i ? "," : "", db_z(st->feeds, i, 0));
+        for (int k = 0; k < 6; k++) {
+            buf_printf(&b, ",\"%s\":%" PRId64, sums[k], db_i64(st->feeds, i, k + 1));
+        }
+        buf_addc(&b, '}');
+    }
+    bool site = db_count(st->stream) > 0;
+    buf_printf(&b,
+               "],\"head\":%" PRId64 ",\"ledger\":%" PRId64 ",\"checkpoint\":%" PRId64
+               ",\"consumers\":[",
+               site ? db_i64(st->stream, 0, 0) : 0, site ? db_i64(st->stream, 0, 1) : 0,
+               site ? db_i64(st->stream, 0, 2) : 0);
+    for (int i = 0; i < db_count(st->consumers); i++) {
+        buf_printf(&b, "%s{\"consumer\":\"%s\",\"state\":\"%s\",\"acked\":%" PRId64 "}",
+                   i ? "," : "", db_z(st->consumers, i, 0), db_z(st->consumers, i, 1),
+                   db_i64(st->consumers, i, 2));
+    }
+    buf_addz(&b, "]}\n");
+    fputs(buf_str(&b).p, stdout);
+    buf_release(&b);
+}
+
+static void print_roles(const struct session *s)
+{
+    struct str text, line;
+    const char *path = arena_printf(s->arena, "%s/roles", s->config->run);
+    if (!path || file_read(s->arena, path, 65536, &text, NULL) != ERR_NONE) {
+        printf("roles      none running here (dari run starts them)\n");
+        return;
+    }
+    printf("roles     ");
+    while (str_next(&text, '\n', &line) && line.n) {
+        struct str rest = line, name, pid, restarts;
+        if (str_next(&rest, ' ', &name) && str_next(&rest, ' ', &pid) &&
+            str_next(&rest, ' ', &restarts) && !str_is(name, "dari")) {
+            printf(" %.*s%s", STR_ARG(name), str_is(pid, "0") ? "(down)" : "");
+            if (!str_is(restarts, "0")) {
+                printf("(restarted %.*s)", STR_ARG(restarts));
+            }
+        }
+    }
+    printf("\n");
+}
+
+static void print_text(const struct session *s, const struct status *st)
+{
+    int64_t head = db_count(st->stream) ? db_i64(st->stream, 0, 0) : 0;
+    printf("site       %s\n", s->config->site);
+    print_roles(s);
+    printf("\n%-16s %9s = %8s + %8s + %11s   %10s %8s\n", "feed", "received", "mapped", "ignored",
+           "quarantined", "duplicates", "events");
+    for (int i = 0; i < db_count(st->feeds); i++) {
+        printf("%-16s %9" PRId64 " = %8" PRId64 " + %8" PRId64 " + %11" PRId64 "   %10" PRId64
+               " %8" PRId64 "\n",
+               db_z(st->feeds, i, 0), db_i64(st->feeds, i, 1), db_i64(st->feeds, i, 2),
+               db_i64(st->feeds, i, 3), db_i64(st->feeds, i, 4), db_i64(st->feeds, i, 5),
+               db_i64(st->feeds, i, 6));
+    }
+    printf("\nstream     %" PRId64 " events\n", head);
+    printf("ledger     %" PRId64 " entries, the last signed checkpoint covers %" PRId64 "\n",
+           db_count(st->stream) ? db_i64(st->stream, 0, 1) : 0,
+           db_count(st->stream) ? db_i64(st->stream, 0, 2) : 0);
+    printf("\n%-16s %-8s %9s %9s\n", "consumer", "state", "acked", "behind");
+    for (int i = 0; i < db_count(st->consumers); i++) {
+        int64_t acked = db_i64(st->consumers, i, 2);
+        printf("%-16s %-8s %9" PRId64 " %9" PRId64 " %s\n", db_z(st->consumers, i, 0),
+               db_z(st->consumers, i, 1), acked, head - acked, db_z(st->consumers, i, 4));
+    }
+}
+
+int cmd_status(int argc, char **argv)
+{
+    const char *file = NULL;
+    bool json = false;
+    const struct command_option options[] = {
+        {"--config", &file, NULL}, {"--json", NULL, &json}, {0}};
+    int status, left = command_options(argc, argv, help, options, &status);
+    if (left != 0) {
+        return left < 0 ? status : command_usage("status", "unexpected word %s", argv[1]);
+    }
+    struct session s;
+    struct status st = {0};
+    struct err e = {0};
+    if (session_open(&s, "status", file, &status)) {
+        if (fetch(&s, &st, &e) != ERR_NONE) {
+            status = command_failed("status", "%s", e.msg);
+        } else {
+            (json ? print_json : print_text)(&s, &st);
+        }
+    }
+    session_close(&s);
+    return status;
+}

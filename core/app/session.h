@@ -1,0 +1,21 @@
+/* What most commands begin with: the configuration, an arena, and the database when they need it.
+ */
+#ifndef DARI_APP_SESSION_H
+#define DARI_APP_SESSION_H
+
+#include "core/app/config.h"
+#include "core/crypto/keys.h"
+
+struct session {
+    struct arena *arena;
+    const struct config *config;
+    struct db *db;
+    struct keyring *keys; /* opened by session_keys() */
+};
+
+/* False: *status is the exit status, everything was said. Close in any case. */
+bool session_open(struct session *s, const char *command, const char *config_file, int *status);
+bool session_keys(struct session *s, const char *command, int *status);
+void session_close(struct session *s);
+
+#endif

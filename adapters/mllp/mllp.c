@@ -1,0 +1,163 @@
+#include "adapters/mllp/mllp.h"
+
+#include "adapters/mllp/mllp_internal.h"
+#include "core/base/log.h"
+#include "core/net/secure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(field) offsetof(struct mllp_options, field)
+#define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
+#define GIB ((int64_t)1 << 30)
+
+static const struct option_row rows[] = {
+    {"address", OPTION_TEXT, "127.0.0.1", 0, 0, AT(address), "numeric address to listen on"},
+    {"port", OPTION_INT, "2575", 0, 65535, AT(port), "TCP port; 2575 is HL7's own"},
+    {"tls", OPTION_BOOL, "no", 0, 0, AT(tls), "yes: TLS 1.2 or newer, no plain connections"},
+    {"cert", OPTION_PATH, "", 0, 0, AT(cert), "our certificate with its chain, PEM"},
+    {"key", OPTION_PATH, "", 0, 0, AT(key), "its private key, PEM"},
+    {"ca", OPTION_PATH, "", 0, 0, AT(ca), "who signs the certificates of senders, PEM"},
+    {"crl", OPTION_PATH, "", 0, 0, AT(crl), "senders whose certificates were revoked, PEM"},
+    {"clients", OPTION_TEXT, "none", 0, 0, AT(clients),
+     "certificates of senders: none, optional or required"},
+    {"max-connections", OPTION_INT, "256", 1, 65536, AT(max_connections), "connections at a time"},
+    {"max-per-address", OPTION_INT, "64", 1, 65536, AT(max_per_address),
+     "connections at a time from one address"},
+    {"max-message", OPTION_SIZE, "16m", 1024, GIB, AT(max_message), "largest message"},
+    {"max-in-flight", OPTION_SIZE, "64m", 1024, 16 * GIB, AT(max_in_flight),
+     "bytes received and not answered, over all connections"},
+    {"window", OPTION_INT, "64", 1, 65536, AT(window),
+     "messages of one connection that may wait for their reply"},
+    {"idle-timeout", OPTION_MS, "30m", 0, DAY_MS, AT(idle_ms),
+     "a silent connection is closed after this; 0: never"},
+    {"stall-timeout", OPTION_MS, "30s", 10, DAY_MS, AT(stall_ms),
+     "a peer that stops inside a message, or does not read its replies, is closed after this"},
+    {"handshake-timeout", OPTION_MS, "5s", 10, DAY_MS, AT(handshake_ms), "for the TLS handshake"},
+    {"keepalive", OPTION_MS, "60s", 0, DAY_MS, AT(keepalive_ms),
+     "TCP asks silent peers whether they live; 0: never"},
+    {NULL, OPTION_TEXT, NULL, 0, 0, 0, NULL}};
+
+static void sweep(void *ctx)
+{
+    struct adapter *a = ctx;
+    int64_t pace = a->options->stall_ms / 4;
+    if (a->options->idle_ms && a->options->idle_ms / 4 < pace) {
+        pace = a->options->idle_ms / 4;
+    }
+    net_timer_set(a->sweep, pace < 5 ? 5 : pace > 1000 ? 1000 : pace);
+    peers_sweep(a);
+}
+
+static enum err_code make_tls(struct adapter *a, struct err *e)
+{
+    const struct mllp_options *o = a->options;
+    struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
+    if (o->tls) {
+        return net_tls_server(&files, o->clients, &a->tls, e);
+    }
+    if (strcmp(o->clients, "none") != 0 || o->cert[0] || o->key[0] || o->ca[0] || o->crl[0]) {
+        return ERR(e, ERR_CONFIG, 0, "cert, key, ca, crl and clients need tls=\"yes\"");
+    }
+    return ERR_NONE;
+}
+
+static enum err_code open_listener(struct adapter *a, struct net_loop *loop, struct err *e)
+{
+    const struct mllp_options *o = a->options;
+    if (o->max_in_flight < o->max_message) {
+        return ERR(e, ERR_CONFIG, 0, "max-in-flight must be at least max-message");
+    }
+    enum err_code code = make_tls(a, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    a->sweep = net_timer_new(loop, sweep, a);
+    if (!a->sweep) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a timer");
+    }
+    struct net_listen_options listen = {.address = o->address,
+                                        .port = (int)o->port,
+                                        .tls = a->tls,
+                                        .handshake_ms = o->handshake_ms,
+                                        .keepalive_s = (int)((o->keepalive_ms + 999) / 1000)};
+    code = net_listen(loop, &listen, &mllp_handlers, a, &a->listener, e);
+    if (code == ERR_NONE) {
+        sweep(a);
+    }
+    return code;
+}
+
+static bool loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+}
+
+static void stop(struct adapter **a)
+{
+    if (!*a) {
+        return;
+    }
+    net_listener_free(&(*a)->listener);
+    net_timer_free(&(*a)->sweep);
+    peers_free(*a);
+    net_tls_free(&(*a)->tls);
+    free(*a);
+    *a = NULL;
+}
+
+static enum err_code start(struct adapter_host *h, struct net_loop *loop, const void *options,
+                           struct adapter **out, struct err *e)
+{
+    *out = NULL;
+    struct adapter *a = calloc(1, sizeof *a);
+    if (!a) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for the adapter");
+    }
+    a->host = h;
+    a->options = options;
+    enum err_code code = open_listener(a, loop, e);
+    if (code != ERR_NONE) {
+        stop(&a);
+        return code;
+    }
+    log_info("mllp.listening", "address=%s port=%d tls=%s clients=%s", a->options->address,
+             mllp_port(a), a->tls ? "yes" : "no", a->options->clients);
+    if (!a->tls && !loopback(a->options->address)) {
+        log_warn("mllp.unencrypted", "address=%s hint=\"tls=yes keeps messages private\"",
+                 a->options->address);
+    }
+    *out = a;
+    return ERR_NONE;
+}
+
+static void reply(struct adapter *a, void *ticket, struct str bytes)
+{
+    peer_reply(a, ticket, bytes);
+}
+
+static void resume(struct adapter *a)
+{
+    peers_go_on(a);
+}
+
+static void drain(struct adapter *a)
+{
+    net_listener_free(&a->listener);
+    peers_drain(a);
+}
+
+int mllp_port(const struct adapter *a)
+{
+    return net_listener_port(a->listener);
+}
+
+const struct adapter_ops adapter_mllp = {.name = "mllp",
+                                         .help = "HL7 v2 over MLLP, plain or TLS",
+                                         .options = rows,
+                                         .options_size = sizeof(struct mllp_options),
+                                         .start = start,
+                                         .reply = reply,
+                                         .resume = resume,
+                                         .drain = drain,
+                                         .stop = stop};

@@ -1,0 +1,478 @@
+/*
+ * One connection of a sender. Frames go to the host as long as nothing is in the way:
+ *
+ *   - the host is full (adapter_submit said no): nobody is read, the frame waits in its framer;
+ *   - this peer has `window` messages under way, or does not read its replies: it is not read;
+ *   - max-in-flight is reached: only one peer is read, the one with the most of a frame, so that
+ *     unfinished frames cannot hold the memory for ever;
+ *   - the adapter drains.
+ *
+ * pump() hands over and settle() says whether the socket is read; whatever changes one of the four
+ * calls one of them. Replies wait in `waiting` until those before them have left.
+ */
+#include "adapters/mllp/mllp_internal.h"
+
+#include "core/base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    REPLY_MAX = 1024 * 1024,
+    REPLIES_MAX = 256 * 1024, /* bytes that a peer may leave unread */
+    KEEP = 4096,              /* an idle peer's framer keeps no more than this */
+    FRAME_STALLS = 10         /* a whole frame may take so many stall-timeouts, however it drips */
+};
+
+static void append(struct requests *q, struct request *r)
+{
+    r->next = NULL;
+    r->prev = q->last;
+    *(q->last ? &q->last->next : &q->first) = r;
+    q->last = r;
+}
+
+static void take_out(struct requests *q, struct request *r)
+{
+    *(r->prev ? &r->prev->next : &q->first) = r->next;
+    *(r->next ? &r->next->prev : &q->last) = r->prev;
+}
+
+static struct request *request_new(struct adapter *a)
+{
+    struct request *r = a->spare;
+    if (r) {
+        a->spare = r->next;
+    } else {
+        r = calloc(1, sizeof *r);
+        if (r) {
+            buf_init(&r->reply, REPLY_MAX);
+        }
+    }
+    return r;
+}
+
+static void request_done(struct adapter *a, struct request *r)
+{
+    buf_release(&r->reply);
+    *r = (struct request){.reply = r->reply, .next = a->spare};
+    a->spare = r;
+}
+
+static bool blocked(const struct peer *p)
+{
+    return p->a->host_full || p->a->draining || p->broken ||
+           p->under_way >= p->a->options->window || net_queued(p->conn) >= REPLIES_MAX;
+}
+
+static void settle(struct peer *p)
+{
+    const struct adapter *a = p->a;
+    net_pause(p->conn, blocked(p) || !p->input_done || p->ended || (a->over && a->chosen != p));
+}
+
+static void settle_all(struct adapter *a)
+{
+    for (struct peer *p = a->peers; p; p = p->next) {
+        settle(p);
+    }
+}
+
+static struct peer *most_of_a_frame(const struct adapter *a)
+{
+    struct peer *best = NULL;
+    for (struct peer *p = a->peers; p; p = p->next) {
+        if (p->framer.inside && p->input_done && !p->ended &&
+            (!best || p->buffered > best->buffered)) {
+            best = p;
+        }
+    }
+    return best;
+}
+
+/* To be called when `held` has changed. */
+static void check_memory(struct adapter *a)
+{
+    bool over = a->held >= (size_t)a->options->max_in_flight;
+    if (!over && !a->over) {
+        return;
+    }
+    struct peer *chosen = over ? a->chosen : NULL;
+    if (over && (!chosen || !chosen->framer.inside || !chosen->input_done)) {
+        chosen = most_of_a_frame(a);
+    }
+    if (over != a->over) {
+        adapter_count(a->host, "memory_full", over);
+    }
+    if (over != a->over || chosen != a->chosen) {
+        a->over = over;
+        a->chosen = chosen;
+        settle_all(a);
+    }
+}
+
+static void peer_free(struct peer *p)
+{
+    struct adapter *a = p->a;
+    struct request *r;
+    while ((r = p->waiting.first)) {
+        take_out(&p->waiting, r);
+        if (r->answered) { /* it came, but those before it did not */
+            adapter_count(a->host, "lost_replies", 1);
+            request_done(a, r);
+        } else {
+            r->peer = NULL;
+            append(&a->orphans, r);
+        }
+    }
+    *p->prev = p->next;
+    if (p->next) {
+        p->next->prev = p->prev;
+    }
+    a->count--;
+    adapter_count(a->host, "connections", -1);
+    a->held -= p->buffered;
+    a->refused = a->refused == p ? NULL : a->refused;
+    a->chosen = a->chosen == p ? NULL : a->chosen;
+    mllp_release(&p->framer);
+    free(p);
+    check_memory(a);
+}
+
+static void hang_up(struct peer *p)
+{
+    net_close(p->conn, true);
+    peer_free(p);
+}
+
+/* Ends a peer that has said all and got all. True: it is freed. */
+static bool finished(struct peer *p)
+{
+    bool more = !p->a->draining && (!p->ended || !p->input_done);
+    if (p->pumping || p->under_way || more) {
+        return false;
+    }
+    hang_up(p);
+    return true;
+}
+
+/* The framer after a pump: its noise, its size, and its memory given back when there is nothing in.
+ */
+static void account(struct peer *p)
+{
+    struct adapter *a = p->a;
+    struct mllp *m = &p->framer;
+    if (m->noise != p->noise) {
+        adapter_count(a->host, "noise_bytes", (int64_t)(m->noise - p->noise));
+        p->noise = m->noise;
+    }
+    if (p->input_done && m->taken >= m->in.n && m->in.cap > KEEP) {
+        buf_release(&m->in);
+        m->taken = m->scanned = m->no_fs = 0;
+    }
+    size_t now = m->in.n - m->taken;
+    a->held += now - p->buffered;
+    p->buffered = now;
+    if (!m->inside) {
+        p->frame_began = 0;
+    } else if (!p->frame_began) {
+        p->frame_began = p->heard;
+    }
+}
+
+/* Hands the frame over. False: the host did not take it; it stays. */
+static bool submit(struct peer *p)
+{
+    struct adapter *a = p->a;
+    struct request *r = request_new(a);
+    if (!r) {
+        p->broken = true;
+        return false;
+    }
+    r->peer = p;
+    r->bytes = p->frame.n;
+    append(&p->waiting, r);
+    p->under_way++;
+    a->held += r->bytes;
+    bool large = p->what == MLLP_TOO_LARGE;
+    size_t bytes = r->bytes; /* the reply may come before the call returns: r is gone then */
+    if (large ? adapter_submit_oversize(a->host, p->frame, r)
+              : adapter_submit(a->host, p->frame, r)) {
+        adapter_count(a->host, large ? "oversize" : "frames", 1);
+        return true;
+    }
+    take_out(&p->waiting, r);
+    request_done(a, r);
+    p->under_way--;
+    a->held -= bytes;
+    a->host_full = true;
+    a->refused = p;
+    settle_all(a);
+    return false;
+}
+
+/* May free the peer at its end. */
+static void pump(struct peer *p)
+{
+    struct adapter *a = p->a;
+    if (p->pumping) {
+        return;
+    }
+    p->pumping = true;
+    while (!blocked(p)) {
+        if (p->what == MLLP_MORE) {
+            p->what = mllp_next(&p->framer, &p->frame);
+            p->input_done = p->what == MLLP_MORE;
+        }
+        if (p->what == MLLP_MORE || !submit(p)) {
+            break;
+        }
+        p->what = MLLP_MORE;
+    }
+    p->pumping = false;
+    account(p);
+    settle(p);
+    if (!finished(p)) {
+        check_memory(a);
+    }
+}
+
+static void send_reply(struct peer *p, struct str reply)
+{
+    struct adapter *a = p->a;
+    if (!reply.n) {
+        return; /* the peer asked for none */
+    }
+    if (!net_queued(p->conn)) {
+        p->reply_stuck = clock_mono();
+    }
+    net_send(p->conn, STR("\x0b")); /* one write all the same: it leaves when the loop turns */
+    net_send(p->conn, reply);
+    net_send(p->conn, STR("\x1c\r"));
+    p->replied += reply.n + 3;
+    adapter_count(a->host, "replies", 1);
+}
+
+static void pop(struct peer *p)
+{
+    struct request *r = p->waiting.first;
+    take_out(&p->waiting, r);
+    p->under_way--;
+    request_done(p->a, r);
+}
+
+void peer_reply(struct adapter *a, struct request *r, struct str reply)
+{
+    struct peer *p = r->peer;
+    a->held -= r->bytes;
+    r->bytes = 0;
+    if (!p) {
+        take_out(&a->orphans, r);
+        request_done(a, r);
+        adapter_count(a->host, "lost_replies", reply.n > 0);
+        check_memory(a);
+        return;
+    }
+    if (r != p->waiting.first) {
+        buf_add(&r->reply, reply);
+        r->answered = true;
+        p->broken = p->broken || !buf_ok(&r->reply);
+        check_memory(a);
+        return;
+    }
+    send_reply(p, reply);
+    pop(p);
+    while (p->waiting.first && p->waiting.first->answered && !p->broken) {
+        send_reply(p, buf_str(&p->waiting.first->reply));
+        pop(p);
+    }
+    pump(p);
+}
+
+void peers_go_on(struct adapter *a)
+{
+    struct peer *first = a->refused, *next;
+    a->host_full = false;
+    a->refused = NULL;
+    if (first) {
+        pump(first);
+    }
+    for (struct peer *p = a->peers; p && !a->host_full; p = next) {
+        next = p->next;
+        pump(p);
+    }
+}
+
+void peers_drain(struct adapter *a)
+{
+    struct peer *next;
+    a->draining = true;
+    for (struct peer *p = a->peers; p; p = next) {
+        next = p->next;
+        settle(p);
+        finished(p);
+    }
+}
+
+static void give_up(struct peer *p, const char *reason)
+{
+    log_warn("mllp.refused", "peer=%s reason=%s", net_peer(p->conn), reason);
+    adapter_count(p->a->host, "refused", 1);
+    hang_up(p);
+}
+
+void peers_sweep(struct adapter *a)
+{
+    usec now = clock_mono();
+    usec stall = a->options->stall_ms * 1000, idle = a->options->idle_ms * 1000;
+    struct peer *next;
+    for (struct peer *p = a->peers; p; p = next) {
+        next = p->next;
+        bool read = !blocked(p) && p->input_done && !(a->over && a->chosen != p);
+        uint64_t left = p->replied - net_queued(p->conn);
+        if (left != p->replies_left) {
+            p->replies_left = left;
+            p->reply_stuck = now;
+        }
+        if (p->broken) {
+            give_up(p, "no-memory");
+        } else if (net_queued(p->conn) && now - p->reply_stuck > stall) {
+            give_up(p, "replies-not-read");
+        } else if (!read) {
+            p->heard = now; /* we keep it waiting, not it us */
+            p->frame_began = p->frame_began ? now : 0;
+        } else if (p->frame_began &&
+                   (now - p->heard > stall || now - p->frame_began > stall * FRAME_STALLS)) {
+            give_up(p, "message-not-finished");
+        } else if (idle && !p->frame_began && !p->under_way && now - p->heard > idle) {
+            log_info("mllp.idle", "peer=%s", net_peer(p->conn));
+            hang_up(p);
+        }
+    }
+}
+
+void peers_free(struct adapter *a)
+{
+    struct request *r;
+    a->draining = true;
+    while (a->peers) {
+        hang_up(a->peers);
+    }
+    while ((r = a->orphans.first)) {
+        take_out(&a->orphans, r);
+        request_done(a, r);
+    }
+    while ((r = a->spare)) {
+        a->spare = r->next;
+        free(r);
+    }
+}
+
+/* "10.0.0.7:51234" without the port */
+static struct str host_of(const char *peer)
+{
+    struct str text = str_of(peer);
+    while (text.n && text.p[text.n - 1] != ':') {
+        text.n--;
+    }
+    return text;
+}
+
+static const char *refusal(const struct adapter *a, const struct net_conn *c)
+{
+    int64_t same = 0;
+    for (const struct peer *p = a->peers; p; p = p->next) {
+        same += str_eq(host_of(net_peer(p->conn)), host_of(net_peer(c)));
+    }
+    return a->count >= a->options->max_connections ? "max-connections"
+           : same >= a->options->max_per_address   ? "max-per-address"
+                                                   : NULL;
+}
+
+static void *on_accept(void *listener_ctx, struct net_conn *c)
+{
+    struct adapter *a = listener_ctx;
+    const char *reason = refusal(a, c);
+    struct peer *p = reason ? NULL : calloc(1, sizeof *p);
+    if (!p) {
+        log_warn("mllp.refused", "peer=%s reason=%s", net_peer(c), reason ? reason : "no-memory");
+        adapter_count(a->host, "refused", 1);
+        return NULL;
+    }
+    p->a = a;
+    p->conn = c;
+    p->input_done = true;
+    p->heard = clock_mono();
+    mllp_init(&p->framer, (size_t)a->options->max_message);
+    p->next = a->peers;
+    p->prev = &a->peers;
+    if (p->next) {
+        p->next->prev = &p->next;
+    }
+    a->peers = p;
+    a->count++;
+    adapter_count(a->host, "connections", 1);
+    if (net_peer_cert(c)[0]) {
+        log_info("mllp.connected", "peer=%s subject=\"%s\"", net_peer(c), net_peer_cert(c));
+    } else {
+        log_info("mllp.connected", "peer=%s", net_peer(c));
+    }
+    settle(p);
+    return p;
+}
+
+static void on_bytes(void *conn_ctx, struct str bytes)
+{
+    struct peer *p = conn_ctx;
+    p->heard = clock_mono();
+    mllp_feed(&p->framer, bytes);
+    if (!buf_ok(&p->framer.in)) {
+        give_up(p, "no-memory");
+        return;
+    }
+    p->input_done = false;
+    pump(p);
+}
+
+static void on_drained(void *conn_ctx)
+{
+    struct peer *p = conn_ctx;
+    if (!p->input_done) {
+        pump(p);
+    } else {
+        settle(p);
+    }
+}
+
+static void on_ended(void *conn_ctx)
+{
+    struct peer *p = conn_ctx;
+    p->ended = true;
+    if (p->framer.inside && p->input_done) {
+        log_warn("mllp.truncated", "peer=%s bytes=%zu", net_peer(p->conn), p->buffered);
+        adapter_count(p->a->host, "truncated", 1);
+    }
+    finished(p);
+}
+
+static void on_closed(void *conn_ctx, const char *why)
+{
+    struct peer *p = conn_ctx;
+    log_info("mllp.gone", "peer=%s under_way=%lld reason=\"%s\"", net_peer(p->conn),
+             (long long)p->under_way, why ? why : "closed");
+    peer_free(p);
+}
+
+static void on_handshake_failed(void *listener_ctx, const char *peer, const char *why)
+{
+    const struct adapter *a = listener_ctx;
+    log_warn("mllp.refused", "peer=%s reason=tls detail=\"%s\"", peer, why);
+    adapter_count(a->host, "refused", 1);
+}
+
+const struct net_handlers mllp_handlers = {.accept = on_accept,
+                                           .bytes = on_bytes,
+                                           .drained = on_drained,
+                                           .ended = on_ended,
+                                           .closed = on_closed,
+                                           .handshake_failed = on_handshake_failed};

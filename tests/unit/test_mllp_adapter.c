@@ -1,0 +1,755 @@
+/*
+ * The MLLP adapter against a host that this file plays: it takes messages or not, and answers when
+ * a test says so. Senders are plain sockets or core/net connections in the same loop.
+ */
+#include "adapters/mllp/mllp.h"
+#include "core/base/arena.h"
+#include "core/base/file.h"
+#include "core/net/mllp.h"
+#include "core/net/net.h"
+#include "core/net/secure.h"
+#include "tests/lib/certs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { TAKEN_MAX = 512, COUNTERS = 16 };
+
+/* The host: what it took, in the order taken. */
+struct adapter_host {
+    struct net_loop *loop;
+    struct adapter *adapter;
+    struct arena *memory;
+    void *options;
+    struct {
+        void *ticket;
+        char text[64]; /* the beginning */
+        size_t size;
+        bool large;
+    } taken[TAKEN_MAX];
+    int count, room; /* taken; how many more it takes */
+    bool at_once;    /* answers inside adapter_submit() */
+    struct {
+        char name[32];
+        int64_t value;
+    } counters[COUNTERS];
+};
+
+static bool take(struct adapter_host *h, struct str message, void *ticket, bool large)
+{
+    if (h->room == 0 || h->count == TAKEN_MAX) {
+        return false;
+    }
+    h->room--;
+    h->taken[h->count].ticket = ticket;
+    h->taken[h->count].size = message.n;
+    h->taken[h->count].large = large;
+    snprintf(h->taken[h->count].text, sizeof h->taken[0].text, "%.*s",
+             message.n < 60 ? (int)message.n : 60, message.p);
+    h->count++;
+    if (h->at_once) {
+        adapter_mllp.reply(h->adapter, ticket, large ? STR("too large") : message);
+    }
+    return true;
+}
+
+bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
+{
+    return take(h, message, ticket, false);
+}
+
+bool adapter_submit_oversize(struct adapter_host *h, struct str beginning, void *ticket)
+{
+    return take(h, beginning, ticket, true);
+}
+
+void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
+{
+    for (int i = 0; i < COUNTERS; i++) {
+        if (!h->counters[i].name[0] || strcmp(h->counters[i].name, counter) == 0) {
+            snprintf(h->counters[i].name, sizeof h->counters[i].name, "%s", counter);
+            h->counters[i].value += by;
+            return;
+        }
+    }
+}
+
+static int64_t counted(const struct adapter_host *h, const char *counter)
+{
+    for (int i = 0; i < COUNTERS; i++) {
+        if (strcmp(h->counters[i].name, counter) == 0) {
+            return h->counters[i].value;
+        }
+    }
+    return 0;
+}
+
+/* A sender: everything it got. */
+struct sender {
+    struct adapter_host *h;
+    struct net_conn *conn;
+    struct buf got;
+    int connected, closed;
+};
+
+static void *never(void *ctx, struct net_conn *c)
+{
+    (void)ctx, (void)c;
+    return NULL;
+}
+
+static void on_bytes(void *ctx, struct str bytes)
+{
+    buf_add(&((struct sender *)ctx)->got, bytes);
+}
+
+static void on_closed(void *ctx, const char *why)
+{
+    (void)why;
+    ((struct sender *)ctx)->closed++;
+    ((struct sender *)ctx)->conn = NULL;
+}
+
+static void on_connected(void *ctx)
+{
+    ((struct sender *)ctx)->connected++;
+}
+
+static const struct net_handlers sender_handlers = {
+    .accept = never, .bytes = on_bytes, .closed = on_closed, .connected = on_connected};
+
+/* Runs the loop until `done(ctx)`; gives up, and fails, after 20 seconds. */
+struct until {
+    struct net_loop *loop;
+    struct net_timer *timer;
+    bool (*done)(const void *);
+    const void *ctx;
+    int turns;
+};
+
+static void look(void *ctx)
+{
+    struct until *u = ctx;
+    if (u->done(u->ctx) || ++u->turns > 20000) {
+        net_loop_stop(u->loop);
+    } else {
+        net_timer_set(u->timer, 1);
+    }
+}
+
+static void run_until(struct net_loop *loop, bool (*done)(const void *), const void *ctx)
+{
+    struct until u = {.loop = loop, .done = done, .ctx = ctx};
+    u.timer = net_timer_new(loop, look, &u);
+    net_timer_set(u.timer, 0);
+    net_loop_run(loop);
+    net_timer_free(&u.timer);
+    assert_true(done(ctx));
+}
+
+static int goal;
+
+static bool taken_goal(const void *h)
+{
+    return ((const struct adapter_host *)h)->count >= goal;
+}
+
+static bool got_goal(const void *s)
+{
+    return (int)((const struct sender *)s)->got.n >= goal;
+}
+
+static bool is_closed(const void *s)
+{
+    return ((const struct sender *)s)->closed > 0;
+}
+
+static bool is_connected(const void *s)
+{
+    return ((const struct sender *)s)->connected > 0;
+}
+
+static int turns_left;
+
+static bool turned(const void *left)
+{
+    (void)left;
+    return --turns_left < 0;
+}
+
+static const char *counter_wanted;
+
+static bool counter_goal(const void *h)
+{
+    return counted(h, counter_wanted) == goal;
+}
+
+static void until_taken(struct adapter_host *h, int count)
+{
+    goal = count;
+    run_until(h->loop, taken_goal, h);
+    assert_int_equal(h->count, count);
+}
+
+static void until_counted(struct adapter_host *h, const char *counter, int value)
+{
+    goal = value;
+    counter_wanted = counter;
+    run_until(h->loop, counter_goal, h);
+}
+
+static void until_got(struct sender *s, const char *expected)
+{
+    goal = (int)strlen(expected);
+    run_until(s->h->loop, got_goal, s);
+    assert_string_equal(s->got.p, expected);
+}
+
+/* Lets everything happen that is under way: a few empty turns of the loop. */
+static void a_moment(struct adapter_host *h)
+{
+    struct net_timer *t = net_timer_new(h->loop, (void (*)(void *))net_loop_stop, h->loop);
+    net_timer_set(t, 30);
+    net_loop_run(h->loop);
+    net_timer_free(&t);
+}
+
+/* "name=value" pairs end with NULL. */
+static void start(struct adapter_host *h, const char *const *pairs)
+{
+    struct err e = {0};
+    h->loop = net_loop_new(NULL);
+    h->memory = arena_new(0);
+    h->options = arena_alloc(h->memory, adapter_mllp.options_size);
+    option_defaults(adapter_mllp.options, h->options);
+    option_set(h->memory, option_find(adapter_mllp.options, STR("port")), h->options, STR("0"), &e);
+    for (; pairs && *pairs; pairs++) {
+        struct str rest = str_of(*pairs), name;
+        str_next(&rest, '=', &name);
+        assert_int_equal(
+            option_set(h->memory, option_find(adapter_mllp.options, name), h->options, rest, &e),
+            ERR_NONE);
+    }
+    h->room = -1;
+    assert_int_equal(adapter_mllp.start(h, h->loop, h->options, &h->adapter, &e), ERR_NONE);
+}
+
+static void dial(struct sender *s, struct adapter_host *h, struct tls *tls)
+{
+    *s = (struct sender){.h = h};
+    buf_init(&s->got, 1 << 26);
+    assert_int_equal(net_connect(h->loop, "127.0.0.1", mllp_port(h->adapter), tls, &sender_handlers,
+                                 s, &s->conn, NULL),
+                     ERR_NONE);
+}
+
+static void finish(struct adapter_host *h, struct sender *s, int senders)
+{
+    adapter_mllp.stop(&h->adapter);
+    assert_null(h->adapter);
+    assert_int_equal(counted(h, "connections"), 0);
+    net_loop_free(&h->loop);
+    for (int i = 0; i < senders; i++) {
+        buf_release(&s[i].got);
+    }
+    arena_free(&h->memory);
+}
+
+static void answer(struct adapter_host *h, int which, const char *text)
+{
+    adapter_mllp.reply(h->adapter, h->taken[which].ticket, str_of(text));
+}
+
+#define FRAME(text) "\x0b" text "\x1c\r"
+
+static void replies_keep_the_order_of_the_requests(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, NULL);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("one") FRAME("two") FRAME("three") FRAME("four")));
+    until_taken(&h, 4);
+    assert_string_equal(h.taken[2].text, "three");
+    answer(&h, 2, "C");
+    answer(&h, 1, "B");
+    a_moment(&h);
+    assert_int_equal(s.got.n, 0);
+    answer(&h, 0, "A");
+    until_got(&s, FRAME("A") FRAME("B") FRAME("C"));
+    answer(&h, 3, "D");
+    until_got(&s, FRAME("A") FRAME("B") FRAME("C") FRAME("D"));
+    assert_int_equal(counted(&h, "frames"), 4);
+    assert_int_equal(counted(&h, "replies"), 4);
+    finish(&h, &s, 1);
+}
+
+static void a_reply_that_nobody_wants_is_left_out(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, NULL);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("one") FRAME("two") FRAME("three")));
+    until_taken(&h, 3);
+    answer(&h, 1, "");
+    answer(&h, 0, "A");
+    answer(&h, 2, "C");
+    until_got(&s, FRAME("A") FRAME("C"));
+    assert_int_equal(counted(&h, "replies"), 2);
+    finish(&h, &s, 1);
+}
+
+static void a_host_may_answer_inside_the_call(void **state)
+{
+    (void)state;
+    const char *options[] = {"window=2", NULL};
+    struct adapter_host h = {.at_once = true};
+    struct sender s;
+    start(&h, options);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("1") FRAME("2") FRAME("3") FRAME("4") FRAME("5")));
+    until_got(&s, FRAME("1") FRAME("2") FRAME("3") FRAME("4") FRAME("5"));
+    finish(&h, &s, 1);
+}
+
+/* The same stream cut at every place, and into single bytes, gives the same messages. */
+static void any_cut_gives_the_same_messages(void **state)
+{
+    (void)state;
+    static const char stream[] = "junk" FRAME("first") "\r\n" FRAME("sec\x1cond") FRAME("");
+    const size_t n = sizeof stream - 1;
+    struct adapter_host h = {.at_once = true};
+    struct sender s;
+    start(&h, NULL);
+    dial(&s, &h, NULL);
+    for (size_t cut = 0; cut <= n + 1; cut++) {
+        h.count = 0;
+        buf_reset(&s.got);
+        for (size_t at = 0; at < n;) {
+            size_t to = cut > n ? at + 1 : at == 0 && cut ? cut : n;
+            net_send(s.conn, (struct str){stream + at, to - at});
+            at = to;
+            turns_left = 3; /* sent, received, handed over: no piece meets the next one */
+            run_until(h.loop, turned, &turns_left);
+        }
+        until_got(&s, FRAME("first") FRAME("sec\x1cond")); /* the empty one had an empty reply */
+        until_taken(&h, 3);
+        assert_string_equal(h.taken[1].text, "sec\x1cond");
+    }
+    assert_int_equal(counted(&h, "noise_bytes"), (int64_t)(n + 2) * 6);
+    finish(&h, &s, 1);
+}
+
+static void an_oversize_message_is_answered_and_the_next_one_taken(void **state)
+{
+    (void)state;
+    const char *options[] = {"max-message=1k", NULL};
+    struct adapter_host h = {.at_once = true};
+    struct sender s;
+    char large[3000];
+    start(&h, options);
+    dial(&s, &h, NULL);
+    memset(large, 'x', sizeof large);
+    net_send(s.conn, STR("\x0b"));
+    net_send(s.conn, (struct str){large, sizeof large});
+    net_send(s.conn, STR("\x1c\r" FRAME("small")));
+    until_got(&s, FRAME("too large") FRAME("small"));
+    assert_true(h.taken[0].large);
+    assert_int_equal(h.taken[0].size, 1024);
+    assert_int_equal(counted(&h, "oversize"), 1);
+    assert_int_equal(counted(&h, "frames"), 1);
+    finish(&h, &s, 1);
+}
+
+static void a_full_host_stops_everybody_until_it_resumes(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s[2];
+    start(&h, NULL);
+    dial(&s[0], &h, NULL);
+    dial(&s[1], &h, NULL);
+    h.room = 2;
+    net_send(s[0].conn, STR(FRAME("a1") FRAME("a2") FRAME("a3") FRAME("a4")));
+    until_taken(&h, 2);
+    run_until(h.loop, is_connected, &s[1]);
+    net_send(s[1].conn, STR(FRAME("b1")));
+    a_moment(&h);
+    assert_int_equal(h.count, 2);
+    h.room = 1; /* one more, then full again */
+    adapter_mllp.resume(h.adapter);
+    a_moment(&h);
+    assert_int_equal(h.count, 3);
+    assert_string_equal(h.taken[2].text, "a3"); /* the one it had refused */
+    h.room = -1;
+    adapter_mllp.resume(h.adapter);
+    until_taken(&h, 5);
+    for (int i = 0; i < 5; i++) {
+        adapter_mllp.reply(h.adapter, h.taken[i].ticket, str_of(h.taken[i].text));
+    }
+    until_got(&s[0], FRAME("a1") FRAME("a2") FRAME("a3") FRAME("a4"));
+    until_got(&s[1], FRAME("b1"));
+    finish(&h, s, 2);
+}
+
+static void the_window_bounds_what_one_connection_has_under_way(void **state)
+{
+    (void)state;
+    const char *options[] = {"window=2", NULL};
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, options);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("1") FRAME("2") FRAME("3")));
+    until_taken(&h, 2);
+    a_moment(&h);
+    assert_int_equal(h.count, 2);
+    answer(&h, 1, "B"); /* out of order: still two places taken */
+    a_moment(&h);
+    assert_int_equal(h.count, 2);
+    answer(&h, 0, "A");
+    until_taken(&h, 3);
+    answer(&h, 2, "C");
+    until_got(&s, FRAME("A") FRAME("B") FRAME("C"));
+    finish(&h, &s, 1);
+}
+
+/* Unfinished messages fill the memory: still one after the other is let through. */
+static void full_memory_lets_one_message_through_at_a_time(void **state)
+{
+    (void)state;
+    const char *options[] = {"max-message=100k", "max-in-flight=100k", NULL};
+    struct adapter_host h = {.at_once = true};
+    struct sender s[4];
+    char part[60 * 1024];
+    start(&h, options);
+    memset(part, 'x', sizeof part);
+    for (int i = 0; i < 4; i++) {
+        dial(&s[i], &h, NULL);
+        net_send(s[i].conn, STR("\x0b"));
+        net_send(s[i].conn, (struct str){part, sizeof part});
+    }
+    until_counted(&h, "memory_full", 1);
+    for (int i = 0; i < 4; i++) {
+        net_send(s[i].conn, (struct str){part, 30 * 1024});
+        net_send(s[i].conn, STR("\x1c\r"));
+    }
+    until_taken(&h, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(h.taken[i].size, 90 * 1024);
+        goal = 90 * 1024 + 3;
+        run_until(h.loop, got_goal, &s[i]);
+    }
+    finish(&h, s, 4);
+}
+
+/* A plain socket that vanishes with a reset, as a killed sender with unread bytes does. */
+static int dial_raw(const struct adapter_host *h)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)mllp_port(h->adapter)),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct linger reset = {.l_onoff = 1};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    return fd;
+}
+
+static void a_vanished_peer_loses_its_replies_and_nobody_else_does(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, NULL);
+    int fd = dial_raw(&h);
+    static const char three[] = FRAME("gone1") FRAME("gone2") FRAME("gone3");
+    assert_int_equal(write(fd, three, sizeof three - 1), sizeof three - 1);
+    until_taken(&h, 3);
+    answer(&h, 2, "C"); /* waits behind the other two when the peer goes */
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("stays")));
+    until_taken(&h, 4);
+    close(fd);
+    until_counted(&h, "connections", 1);
+    answer(&h, 0, "A");
+    answer(&h, 3, "D");
+    until_got(&s, FRAME("D"));
+    assert_int_equal(counted(&h, "lost_replies"), 2); /* the third is still to come */
+    finish(&h, &s, 1);
+}
+
+static void a_peer_that_has_finished_sending_gets_its_replies(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, NULL);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR(FRAME("1") FRAME("2") "\x0bhalf a mess"));
+    until_taken(&h, 2);
+    net_close(s.conn, true); /* our own half only: it still reads, but throws away */
+    until_counted(&h, "truncated", 1);
+    assert_int_equal(counted(&h, "connections"), 1);
+    answer(&h, 1, "B");
+    answer(&h, 0, "A");
+    until_counted(&h, "connections", 0);
+    assert_int_equal(counted(&h, "replies"), 2);
+    finish(&h, &s, 1);
+}
+
+static void connections_are_limited_in_all_and_by_address(void **state)
+{
+    (void)state;
+    const char *const cases[] = {"max-connections=2", "max-per-address=2"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *options[] = {cases[i], NULL};
+        struct adapter_host h = {.at_once = true};
+        struct sender s[4];
+        start(&h, options);
+        dial(&s[0], &h, NULL);
+        dial(&s[1], &h, NULL);
+        until_counted(&h, "connections", 2);
+        dial(&s[2], &h, NULL);
+        run_until(h.loop, is_closed, &s[2]);
+        assert_int_equal(counted(&h, "refused"), 1);
+        net_close(s[0].conn, true);
+        until_counted(&h, "connections", 1);
+        dial(&s[3], &h, NULL); /* a place is free again */
+        net_send(s[3].conn, STR(FRAME("x")));
+        until_got(&s[3], FRAME("x"));
+        finish(&h, s, 4);
+    }
+}
+
+static void the_silent_and_the_stuck_are_closed(void **state)
+{
+    (void)state;
+    const struct {
+        const char *option, *says;
+        int refused;
+    } cases[] = {{"idle-timeout=40ms", "", 0}, {"stall-timeout=40ms", "\x0bMSH|", 1}};
+    for (size_t i = 0; i < 2; i++) {
+        const char *options[] = {cases[i].option, NULL};
+        struct adapter_host h = {.at_once = true};
+        struct sender s;
+        start(&h, options);
+        dial(&s, &h, NULL);
+        net_send(s.conn, STR(FRAME("x")));
+        net_send(s.conn, str_of(cases[i].says));
+        run_until(h.loop, is_closed, &s);
+        assert_string_equal(s.got.p, FRAME("x"));
+        assert_int_equal(counted(&h, "refused"), cases[i].refused);
+        finish(&h, &s, 1);
+    }
+}
+
+/* While the host is full nobody is to blame for an unfinished message. */
+static void a_peer_that_we_keep_waiting_is_not_stuck(void **state)
+{
+    (void)state;
+    const char *options[] = {"stall-timeout=20ms", "idle-timeout=20ms", NULL};
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, options);
+    dial(&s, &h, NULL);
+    h.room = 0;
+    net_send(s.conn, STR(FRAME("1") "\x0bpart"));
+    for (int i = 0; i < 4; i++) {
+        a_moment(&h);
+    }
+    assert_int_equal(counted(&h, "connections"), 1);
+    h.room = -1;
+    h.at_once = true;
+    adapter_mllp.resume(h.adapter);
+    net_send(s.conn, STR(" two\x1c\r"));
+    until_got(&s, FRAME("1") FRAME("part two"));
+    finish(&h, &s, 1);
+}
+
+/* Sends and never reads: its replies pile up to a limit, then it is not read, then closed. */
+static void a_peer_that_does_not_read_its_replies_is_closed(void **state)
+{
+    (void)state;
+    const char *options[] = {"stall-timeout=50ms", NULL};
+    static char reply[900 * 1024];
+    struct adapter_host h = {0};
+    struct sender s;
+    start(&h, options);
+    dial(&s, &h, NULL);
+    run_until(h.loop, is_connected, &s);
+    net_pause(s.conn, true);
+    memset(reply, 'r', sizeof reply);
+    for (int i = 0; i < 40; i++) {
+        net_send(s.conn, STR(FRAME("m")));
+    }
+    until_taken(&h, 40);
+    for (int i = 0; i < 40; i++) {
+        adapter_mllp.reply(h.adapter, h.taken[i].ticket, (struct str){reply, sizeof reply});
+    }
+    net_send(s.conn, STR(FRAME("one more")));
+    until_counted(&h, "refused", 1);
+    assert_int_equal(h.count, 40);
+    finish(&h, &s, 1);
+}
+
+static void draining_answers_what_is_under_way_and_takes_nothing_new(void **state)
+{
+    (void)state;
+    struct adapter_host h = {0};
+    struct sender s[3];
+    start(&h, NULL);
+    dial(&s[0], &h, NULL);
+    dial(&s[1], &h, NULL);
+    net_send(s[0].conn, STR(FRAME("1")));
+    until_taken(&h, 1);
+    until_counted(&h, "connections", 2);
+    int port = mllp_port(h.adapter);
+    adapter_mllp.drain(h.adapter);
+    net_send(s[0].conn, STR(FRAME("2")));
+    run_until(h.loop, is_closed, &s[1]); /* nothing under way there */
+    s[2] = (struct sender){.h = &h};
+    assert_int_equal(
+        net_connect(h.loop, "127.0.0.1", port, NULL, &sender_handlers, &s[2], &s[2].conn, NULL),
+        ERR_NONE);
+    run_until(h.loop, is_closed, &s[2]);
+    assert_int_equal(s[2].connected, 0);
+    assert_int_equal(h.count, 1);
+    answer(&h, 0, "A");
+    run_until(h.loop, is_closed, &s[0]);
+    assert_string_equal(s[0].got.p, FRAME("A"));
+    finish(&h, s, 3);
+}
+
+static void tls_with_a_required_certificate(void **state)
+{
+    (void)state;
+    struct certs c;
+    char cert[128], key[128], ca[128];
+    assert_true(certs_make(&c));
+    snprintf(cert, sizeof cert, "cert=%s", c.server_cert);
+    snprintf(key, sizeof key, "key=%s", c.server_key);
+    snprintf(ca, sizeof ca, "ca=%s", c.ca);
+    const char *options[] = {"tls=yes", cert, key, ca, "clients=required", NULL};
+    struct net_tls_files known = {.cert = c.client_cert, .key = c.client_key, .ca = c.ca};
+    struct net_tls_files unknown = {.ca = c.ca};
+    struct tls *with = NULL, *without = NULL;
+    assert_int_equal(net_tls_client(&known, &with, NULL), ERR_NONE);
+    assert_int_equal(net_tls_client(&unknown, &without, NULL), ERR_NONE);
+    struct adapter_host h = {.at_once = true};
+    struct sender s[3];
+    start(&h, options);
+    dial(&s[0], &h, with);
+    net_send(s[0].conn, STR(FRAME("secret")));
+    until_got(&s[0], FRAME("secret"));
+    dial(&s[1], &h, without);
+    run_until(h.loop, is_closed, &s[1]);
+    dial(&s[2], &h, NULL);
+    net_send(s[2].conn, STR(FRAME("plain")));
+    run_until(h.loop, is_closed, &s[2]);
+    until_counted(&h, "refused", 2);
+    assert_int_equal(h.count, 1);
+    finish(&h, s, 3);
+    net_tls_free(&with);
+    net_tls_free(&without);
+    certs_remove(&c);
+}
+
+static void wrong_options_are_named(void **state)
+{
+    (void)state;
+    const struct {
+        const char *pairs[3];
+        enum err_code code;
+        const char *says;
+    } cases[] = {
+        {{"max-in-flight=1k", NULL}, ERR_CONFIG, "max-in-flight must be at least max-message"},
+        {{"clients=required", NULL}, ERR_CONFIG, "need tls=\"yes\""},
+        {{"tls=yes", "clients=some", NULL}, ERR_CONFIG, "clients must be none, optional or"},
+        {{"tls=yes", NULL}, ERR_CONFIG, "certificate"},
+        {{"address=emr.example", NULL}, ERR_CONFIG, "address must be a numeric IP address"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct adapter_host h = {.loop = net_loop_new(NULL), .memory = arena_new(0)};
+        struct err e = {0};
+        h.options = arena_alloc(h.memory, adapter_mllp.options_size);
+        option_defaults(adapter_mllp.options, h.options);
+        for (size_t k = 0; cases[i].pairs[k]; k++) {
+            struct str rest = str_of(cases[i].pairs[k]), name;
+            str_next(&rest, '=', &name);
+            assert_int_equal(
+                option_set(h.memory, option_find(adapter_mllp.options, name), h.options, rest, &e),
+                ERR_NONE);
+        }
+        assert_int_equal(adapter_mllp.start(&h, h.loop, h.options, &h.adapter, &e), cases[i].code);
+        assert_non_null(strstr(e.msg, cases[i].says));
+        assert_null(h.adapter);
+        net_loop_free(&h.loop);
+        arena_free(&h.memory);
+    }
+}
+
+/* Every option is in the README's table with its default, and nothing else is. */
+static void the_readme_lists_the_options(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    struct str text, line;
+    struct err e = {0};
+    int listed = 0, rows = 0;
+    assert_int_equal(file_read(a, "adapters/mllp/README.md", 1 << 20, &text, &e), ERR_NONE);
+    bool inside = false;
+    for (struct str rest = text; str_next(&rest, '\n', &line);) {
+        inside = str_starts(line, STR("## ")) ? str_is(line, "## Options") : inside;
+        listed += inside && str_starts(line, STR("| `"));
+    }
+    for (const struct option_row *r = adapter_mllp.options; r->name; r++, rows++) {
+        char row[100];
+        snprintf(row, sizeof row, "| `%s` | %s |", r->name, r->dflt && r->dflt[0] ? r->dflt : "");
+        if (!strstr(text.p, row)) {
+            fail_msg("README.md has no line that begins with: %s", row);
+        }
+    }
+    assert_int_equal(listed, rows);
+    arena_free(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replies_keep_the_order_of_the_requests),
+        cmocka_unit_test(a_reply_that_nobody_wants_is_left_out),
+        cmocka_unit_test(a_host_may_answer_inside_the_call),
+        cmocka_unit_test(any_cut_gives_the_same_messages),
+        cmocka_unit_test(an_oversize_message_is_answered_and_the_next_one_taken),
+        cmocka_unit_test(a_full_host_stops_everybody_until_it_resumes),
+        cmocka_unit_test(the_window_bounds_what_one_connection_has_under_way),
+        cmocka_unit_test(full_memory_lets_one_message_through_at_a_time),
+        cmocka_unit_test(a_vanished_peer_loses_its_replies_and_nobody_else_does),
+        cmocka_unit_test(a_peer_that_has_finished_sending_gets_its_replies),
+        cmocka_unit_test(connections_are_limited_in_all_and_by_address),
+        cmocka_unit_test(the_silent_and_the_stuck_are_closed),
+        cmocka_unit_test(a_peer_that_we_keep_waiting_is_not_stuck),
+        cmocka_unit_test(a_peer_that_does_not_read_its_replies_is_closed),
+        cmocka_unit_test(draining_answers_what_is_under_way_and_takes_nothing_new),
+        cmocka_unit_test(tls_with_a_required_certificate),
+        cmocka_unit_test(wrong_options_are_named),
+        cmocka_unit_test(the_readme_lists_the_options),
+    };
+    alarm(120);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -91,6 +91,12 @@ struct event {
  * after the call. An item that was begun and never filled is left out.
  */
 struct event_builder;
+/*
+ * libevent exports functions of these two names: under our own linker names neither library calls
+ * the other's.
+ */
+#define event_new dari_event_new
+#define event_set dari_event_set
 /* NULL when memory is out. */
 struct event_builder *event_new(struct arena *a, const struct event_type *t);
 /* Scalar from text in canonical form: dates 2026-03-11, instants RFC 3339, booleans true/false. */

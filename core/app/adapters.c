@@ -1,3 +1,5 @@
 #include "core/adapter.h"
 
-const struct adapter_ops *const adapters[] = {NULL};
+#include "adapters/mllp/mllp.h"
+
+const struct adapter_ops *const adapters[] = {&adapter_mllp, NULL};

@@ -2,19 +2,36 @@
  * One small expression language for all conditions: on a record (mappings), or compiled to SQL
  * (segments, journeys).
  *
- *     expr    := or ;  or := and { "or" and } ;  and := not { "and" not } ;  not := "not" not |
- * test test    := sum [ cmp sum | ["not"] "in" "(" sum {"," sum} ")" | "is" ["not"] state | ["not"]
- * "between" sum "and" sum | "starts" "with" sum | "contains" sum ] | "exists" name "(" expr ")" |
- * "(" expr ")" cmp     := = != < <= > >=           state := absent | empty | null | set | unknown
- *     sum     := item { ("+" | "-") item | "*" item }
- *     item    := 'text' | number | true | false | name | path | {path} | "count" name "(" expr ")"
- *              | function "(" sum {"," sum} ")"
+ *     expr := and { "or" and }
+ *     and  := not { "and" not }
+ *     not  := "not" not | test
+ *     test := sum [ cmp sum | "is" ["not"] state | ["not"] "in" "(" sum {"," sum} ")"
+ *                 | ["not"] "between" sum "and" sum | "starts" "with" sum | "contains" sum ]
+ *     sum  := term { ("+" | "-") term }        term := item { "*" item }
+ *     item := 'text' | number | "true" | "false" | name | path | "{" any "}" | "(" expr ")"
+ *           | "exists" set "(" expr ")" | "count" set "(" expr ")" | function "(" sum {"," sum} ")"
+ *     cmp  := = != < <= > >=         state := absent | empty | null | set | unknown
  *
- * A name is lower case (last_visit_on, today, now). A path is a record path: SEG-F… as it stands,
- * or any notation in braces. Three-valued: a comparison with something absent or unknown is
- * unknown, and so is its negation; an unknown condition does not hold. `is` tests always know. Text
- * is compared as it is; = on text may be made to ignore case by the function lower(…). Days are
- * whole numbers: on + 3.
+ * A name is lower case (last_visit_on, today, now). A path is a record path: SEG, SEG-F… as it
+ * stands, or any notation in braces; where there is no record, braces hold the name of a
+ * parameter. A quote in a text is doubled. Numbers have up to 15 characters and may have a
+ * fraction.
+ *
+ * Three-valued: a comparison with something unknown (on a record: absent, empty or null) is
+ * unknown, and so is its negation; an unknown condition does not hold. `is` always knows: set is a
+ * value, unknown is none; absent, empty and null are told apart on a record only.
+ *
+ * Text is compared by byte; two values of a record are texts. As soon as one side is a number the
+ * comparison is numeric, and unknown when the other is none. Dates are compared with dates: text
+ * in quotes beside a date is one ('2026-03-11'), the value of a path or a time becomes one by
+ * date(…). Days are whole numbers: last_visit_on + 30, today - last_visit_on.
+ *
+ *     lower(text)        ASCII letters lowered            length(text)   characters
+ *     date(x)            the day of 20260311093000+0900, 2026-03-11T…, or of a time
+ *     year(date)         2026
+ *     days(from, to)     days between two dates           years(from, to)   full years
+ *     coalesce(a, b, …)  the first that is known
+ *     greatest(a, b, …)  of those that are known          least(a, b, …)
  *
  * Limits: 8 KiB of text, depth 32, 512 nodes.
  */
@@ -33,9 +50,14 @@ enum err_code expr_parse(struct arena *a, struct str text, const struct expr **o
 
 /* ---- on a record ---- */
 
-/* Compiles the paths; ERR_SYNTAX for a bad one, ERR_UNSUPPORTED for names, exists and count. */
+/*
+ * Compiles the paths; ERR_SYNTAX for a bad one, ERR_UNSUPPORTED for names, exists and count,
+ * ERR_VALUE where types do not fit, each with the offset in the text. Belongs to the expression:
+ * it is for one format, and not for expr_sql() afterwards.
+ */
 enum err_code expr_bind_record(struct arena *a, const struct expr *x, enum record_format f,
                                struct err *e);
+/* After binding. Fails only as record_get() does. */
 enum err_code expr_test(const struct expr *x, const struct record *r, struct arena *a,
                         const struct record_scope *scope, enum truth *out, struct err *e);
 
@@ -69,7 +91,8 @@ struct expr_world {
 /*
  * Appends a boolean SQL expression. Names must be in the world and types must fit (ERR_UNSUPPORTED
  * / ERR_VALUE with the offset); text and numbers are written as quoted literals, so the result
- * holds no text of the rule unquoted. `today` and `now` are names of the world.
+ * holds no text of the rule unquoted. `today` and `now` are names of the world. exists and count
+ * cannot stand inside each other. Days of times (date(t), t + 1) are those of the session's zone.
  */
 enum err_code expr_sql(const struct expr *x, const struct expr_world *w, struct buf *out,
                        struct err *e);

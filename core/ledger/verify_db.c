@@ -17,8 +17,8 @@ DB_STATEMENT(ledger_checkpoints,
              "ORDER BY size LIMIT " BATCH_TEXT);
 DB_STATEMENT(ledger_heads, "SELECT head, ledger FROM dari.stream WHERE site = $1");
 DB_STATEMENT(ledger_messages,
-             "SELECT m.no, m.sealed FROM unnest($2::bigint[], $3::date[]) AS u(no, day) "
-             "JOIN dari.message m ON m.site = $1 AND m.day = u.day AND m.no = u.no");
+             "SELECT m.no, m.sealed FROM unnest($2::bigint[], $3::text[]) AS u(no, day) "
+             "JOIN dari.message m ON m.site = $1 AND m.day = u.day::date AND m.no = u.no");
 DB_STATEMENT(ledger_events, "SELECT seq, id, type, coalesce(subject, ''), data, sealed "
                             "FROM dari.event WHERE site = $1 AND seq BETWEEN $2 AND $3 "
                             "ORDER BY seq, day");

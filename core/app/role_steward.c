@@ -1,0 +1,139 @@
+/*
+ * The steward: seals the ledger at every tick, and keeps partitions ready for the days to come. It
+ * is the only role that reads the ledger's private key.
+ */
+#include "core/app/role.h"
+
+#include "core/base/log.h"
+#include "core/ledger/sealing.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+enum { PARTITION_DAYS = 8, REFUSED_PAUSE_S = 60, SLICE_MS = 100 };
+
+DB_STATEMENT(steward_partitions, "SELECT dari.make_partitions($1, $2)");
+
+struct steward {
+    const struct config *config;
+    struct signer *signer;
+    struct db *db;
+    struct backoff backoff;
+    int32_t prepared;   /* the day partitions were last made for */
+    bool have_prepared; /* … if at all */
+    usec quiet_until;   /* real time: after a refusal, people need time more than logs */
+};
+
+static enum err_code make_partitions(struct steward *s, struct err *e)
+{
+    int32_t today = (int32_t)(clock_now() / USEC_DAY);
+    if (s->have_prepared && s->prepared == today) {
+        return ERR_NONE;
+    }
+    struct arena *a = arena_new(0);
+    struct db_args q = {0};
+    struct db_rows *rows;
+    arg_day(&q, today);
+    arg_i64(&q, PARTITION_DAYS);
+    enum err_code code = a ? db_run(s->db, a, &steward_partitions, &q, &rows, e)
+                           : ERR(e, ERR_NOMEM, 0, "no memory to make partitions");
+    if (code == ERR_NONE) {
+        s->prepared = today;
+        s->have_prepared = true;
+        log_info("steward.partitions", "made=%lld days=%d", (long long)db_i64(rows, 0, 0),
+                 PARTITION_DAYS);
+    }
+    arena_free(&a);
+    return code;
+}
+
+static enum err_code seal_all(struct steward *s, struct err *e)
+{
+    const struct sealing settings = {.site = s->config->site,
+                                     .signer = s->signer,
+                                     .every_entries = s->config->steward.checkpoint_entries,
+                                     .every_ms = s->config->steward.checkpoint_ms};
+    struct sealed done = {.more = true};
+    enum err_code code = ERR_NONE;
+    if (clock_mono() < s->quiet_until) {
+        return ERR_NONE;
+    }
+    while (code == ERR_NONE && done.more && !role_stop) {
+        code = ledger_seal(s->db, &settings, clock_now(), &done, e);
+        if (code == ERR_NONE && done.checkpoint) {
+            log_info("ledger.checkpoint", "site=%s size=%lld", s->config->site,
+                     (long long)done.checkpoint);
+        }
+    }
+    return code;
+}
+
+static enum err_code tick(struct steward *s, struct err *e)
+{
+    enum err_code code = ERR_NONE;
+    if (!s->db) {
+        code = config_db(s->config, "steward", &s->db, e);
+    }
+    code = code == ERR_NONE ? make_partitions(s, e) : code;
+    return code == ERR_NONE ? seal_all(s, e) : code;
+}
+
+/* Waits until the next tick is due, in slices: a signal may fall between the check and poll(). */
+static void rest(int64_t ms)
+{
+    usec until = clock_mono() + ms * 1000;
+    while (!role_stop && clock_mono() < until) {
+        poll(NULL, 0, ms < SLICE_MS ? (int)ms : SLICE_MS);
+    }
+}
+
+static void one_round(struct steward *s)
+{
+    struct err e = {0};
+    enum err_code code = tick(s, &e);
+    if (code == ERR_NONE) {
+        if (backoff_leave(&s->backoff)) {
+            log_info("steward.resumed", "site=%s", s->config->site);
+        }
+        rest(s->config->steward.tick_ms);
+        return;
+    }
+    if (code == ERR_REFUSED) {
+        log_err(LOG_ERROR_, "ledger.refused", &e);
+        s->quiet_until = clock_mono() + (usec)REFUSED_PAUSE_S * USEC_SECOND;
+        rest(s->config->steward.tick_ms);
+        return;
+    }
+    if (backoff_enter(&s->backoff)) {
+        log_err(LOG_WARN_, "steward.waiting", &e);
+    }
+    db_free(&s->db);
+    backoff_wait(&s->backoff);
+}
+
+int role_steward(const struct config *c, const struct config_feed *feed)
+{
+    (void)feed;
+    struct steward s = {.config = c};
+    struct err e = {0};
+    char path[4096];
+    enum err_code code = role_begin(c, "steward", &e);
+    if (code == ERR_NONE &&
+        snprintf(path, sizeof path, "%s/ledger.key", c->keys) >= (int)sizeof path) {
+        code = ERR(&e, ERR_CONFIG, 0, "the path of the keys folder is too long");
+    }
+    code = code == ERR_NONE ? signer_open(path, &s.signer, &e) : code;
+    if (code != ERR_NONE) {
+        log_err(LOG_ERROR_, "steward.failed", &e);
+        return 1;
+    }
+    log_info("steward.started", "site=%s", c->site);
+    while (!role_stop) {
+        one_round(&s);
+    }
+    log_info("steward.stopped", "site=%s", c->site);
+    db_free(&s.db);
+    signer_free(&s.signer);
+    log_close();
+    return 0;
+}

@@ -1,0 +1,355 @@
+#include "core/ledger/lineage_internal.h"
+
+#include "core/base/num.h"
+#include "core/base/text.h"
+#include "core/ledger/entry.h"
+
+#include <string.h>
+
+enum { LIMIT = 2000, MESSAGE_ID_HEX = 32, KEY_CHARS = 26 };
+#define LIMIT_TEXT "2001"
+
+/* ---- where to begin ---- */
+
+DB_STATEMENT(lineage_by_no, "SELECT no FROM dari.message WHERE site = $1 AND no = $2");
+DB_STATEMENT(lineage_by_id, "SELECT no FROM dari.message_key WHERE site = $1 AND id = $2");
+DB_STATEMENT(lineage_by_control, "SELECT no FROM dari.message_key WHERE site = $1 "
+                                 "AND control_id = $2 ORDER BY no LIMIT 50");
+DB_STATEMENT(lineage_by_seq, "SELECT id FROM dari.event WHERE site = $1 AND seq = $2");
+DB_STATEMENT(lineage_by_event, "SELECT id FROM dari.event WHERE site = $1 AND id = $2");
+DB_STATEMENT(lineage_by_plan,
+             "SELECT id FROM dari.event WHERE site = $1 AND type LIKE 'message.%' "
+             "AND substring(data FROM '\"message_key\":\"([0-9a-z]{26})\"') = $2 ORDER BY seq");
+
+/* ---- back to the beginning, and forward from there ---- */
+
+DB_STATEMENT(lineage_up, "WITH RECURSIVE up AS ("
+                         "SELECT id, cause, message_no FROM dari.event "
+                         "WHERE site = $1 AND id = ANY($2::text[]) "
+                         "UNION SELECT e.id, e.cause, e.message_no FROM up "
+                         "JOIN dari.event e ON e.site = $1 AND e.id = up.cause) "
+                         "SELECT id, message_no FROM up WHERE cause IS NULL LIMIT " LIMIT_TEXT);
+DB_STATEMENT(lineage_down,
+             "WITH RECURSIVE down AS ((SELECT e.id FROM dari.message m JOIN dari.event e "
+             "ON e.site = m.site AND e.seq BETWEEN m.first_seq AND m.first_seq + m.events - 1 "
+             "WHERE m.site = $1 AND m.no = ANY($2::bigint[]) "
+             "UNION SELECT unnest($3::text[])) "
+             "UNION SELECT e.id FROM down JOIN dari.event e ON e.site = $1 AND e.cause = down.id) "
+             "SELECT e.seq, e.id, e.type, e.time, e.recorded_at, e.source, e.message_no, e.cause, "
+             "e.mapping, e.day FROM down JOIN dari.event e ON e.site = $1 AND e.id = down.id "
+             "ORDER BY e.seq LIMIT " LIMIT_TEXT);
+DB_STATEMENT(lineage_messages,
+             "SELECT no, encode(id, 'hex'), feed, received_at, control_id, type, state, mapping, "
+             "size, first_seq, events, day FROM dari.message "
+             "WHERE site = $1 AND no = ANY($2::bigint[]) ORDER BY no");
+DB_STATEMENT(lineage_deliveries,
+             "SELECT s.seq, d.consumer, d.contract, d.acked_at, d.ledger "
+             "FROM unnest($2::bigint[]) AS s(seq) JOIN dari.delivery d ON d.site = $1 "
+             "AND d.first_seq <= s.seq AND d.last_seq >= s.seq ORDER BY s.seq, d.acked_at");
+
+/* Entries of the days in question that name messages or events; matched here, not in SQL. */
+DB_STATEMENT(lineage_entries, "SELECT idx, body FROM dari.ledger WHERE site = $1 "
+                              "AND day = ANY($2::text[]::date[]) AND body LIKE '% eventsdigest=%' "
+                              "AND (substring(body FROM ' message=([0-9]+) ')::bigint "
+                              "= ANY($3::bigint[]) OR EXISTS (SELECT 1 FROM unnest($4::bigint[]) "
+                              "AS s(seq) WHERE s.seq BETWEEN "
+                              "substring(body FROM ' events=([0-9]+)-')::bigint AND "
+                              "substring(body FROM ' events=[0-9]+-([0-9]+) ')::bigint)) "
+                              "ORDER BY idx");
+
+struct search {
+    struct db *db;
+    struct arena *a;
+    const char *site;
+    struct lineage *found;
+    struct db_rows *seed_messages, *seed_events; /* either may be NULL */
+};
+
+static bool is_hex(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        if (!memchr("0123456789abcdefABCDEF", s.p[i], 22)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err_code look(struct search *s, const struct db_statement *st, struct db_args *q,
+                          struct db_rows **rows, struct err *e)
+{
+    enum err_code code = db_run(s->db, s->a, st, q, rows, e);
+    if (code == ERR_NONE && db_count(*rows) == 0) {
+        *rows = NULL;
+    }
+    return code;
+}
+
+static enum err_code look_str(struct search *s, const struct db_statement *st, struct str value,
+                              struct db_rows **rows, struct err *e)
+{
+    struct db_args q = {0};
+    arg_z(&q, s->site);
+    arg_str(&q, value);
+    return look(s, st, &q, rows, e);
+}
+
+static enum err_code look_number(struct search *s, const struct db_statement *st, struct str value,
+                                 struct db_rows **rows, struct err *e)
+{
+    struct db_args q = {0};
+    int64_t n;
+    *rows = NULL;
+    if (num_i64(value, 1, INT64_MAX, &n, NULL) != ERR_NONE) {
+        return ERR_NONE;
+    }
+    arg_z(&q, s->site);
+    arg_i64(&q, n);
+    return look(s, st, &q, rows, e);
+}
+
+/* From the most telling form to the least: a control id may look like anything. */
+static enum err_code find_seeds(struct search *s, struct str id, struct err *e)
+{
+    enum err_code code = ERR_NONE;
+    if (id.n > 1 && id.p[0] == '#') {
+        code = look_number(s, &lineage_by_seq, str_cut(id, 1, id.n), &s->seed_events, e);
+    } else if (id.n == MESSAGE_ID_HEX && is_hex(id)) {
+        char raw[MESSAGE_ID_HEX / 2];
+        struct db_args q = {0};
+        text_unhex(id, raw, NULL);
+        arg_z(&q, s->site);
+        arg_bytes(&q, (struct str){raw, sizeof raw});
+        code = look(s, &lineage_by_id, &q, &s->seed_messages, e);
+    } else if (id.n == KEY_CHARS) {
+        code = look_str(s, &lineage_by_event, id, &s->seed_events, e);
+        if (code == ERR_NONE && !s->seed_events) {
+            code = look_str(s, &lineage_by_plan, id, &s->seed_events, e);
+        }
+    }
+    if (code == ERR_NONE && !s->seed_events && !s->seed_messages) {
+        code = look_str(s, &lineage_by_control, id, &s->seed_messages, e);
+    }
+    if (code == ERR_NONE && !s->seed_events && !s->seed_messages) {
+        code = look_number(s, &lineage_by_no, id, &s->seed_messages, e);
+    }
+    if (code == ERR_NONE && !s->seed_events && !s->seed_messages) {
+        code =
+            ERR(e, ERR_NOTFOUND, 0,
+                "nothing has this id: give a message's number or id, a control id, an event's id "
+                "or #number, or a plan's key");
+    }
+    return code;
+}
+
+/* The messages and cause-less events that everything began with. */
+static enum err_code find_roots(struct search *s, struct db_array *nos, struct db_array *ids,
+                                struct err *e)
+{
+    for (int i = 0; s->seed_messages && i < db_count(s->seed_messages); i++) {
+        db_array_i64(nos, db_i64(s->seed_messages, i, 0));
+    }
+    if (!s->seed_events) {
+        return ERR_NONE;
+    }
+    struct db_array *seeds = db_array_new(s->a);
+    struct db_args q = {0};
+    struct db_rows *rows;
+    if (!seeds) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < db_count(s->seed_events); i++) {
+        db_array_str(seeds, db_str(s->seed_events, i, 0));
+    }
+    arg_z(&q, s->site);
+    arg_array(&q, seeds);
+    enum err_code code = db_run(s->db, s->a, &lineage_up, &q, &rows, e);
+    for (int i = 0; code == ERR_NONE && i < db_count(rows); i++) {
+        if (db_null(rows, i, 1)) {
+            db_array_str(ids, db_str(rows, i, 0));
+        } else {
+            db_array_i64(nos, db_i64(rows, i, 1));
+        }
+    }
+    return code;
+}
+
+static bool wanted(const struct search *s, struct str id)
+{
+    for (int i = 0; s->seed_events && i < db_count(s->seed_events); i++) {
+        if (str_eq(db_str(s->seed_events, i, 0), id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *z_or_null(const struct db_rows *r, int i, int col)
+{
+    return db_null(r, i, col) ? NULL : db_z(r, i, col);
+}
+
+static enum err_code read_events(struct search *s, struct db_array *nos, struct db_array *ids,
+                                 struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    arg_z(&q, s->site);
+    arg_array(&q, nos);
+    arg_array(&q, ids);
+    enum err_code code = db_run(s->db, s->a, &lineage_down, &q, &r, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    int n = db_count(r);
+    if (n > LIMIT) {
+        return ERR(e, ERR_LIMIT, 0, "more than %d events belong to this", LIMIT);
+    }
+    s->found->events = arena_array(s->a, (size_t)n + 1, sizeof *s->found->events);
+    if (!s->found->events) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < n; i++) {
+        s->found->events[i] = (struct lineage_event){.seq = db_i64(r, i, 0),
+                                                     .id = db_z(r, i, 1),
+                                                     .type = db_z(r, i, 2),
+                                                     .time = db_time(r, i, 3),
+                                                     .recorded_at = db_time(r, i, 4),
+                                                     .source = db_z(r, i, 5),
+                                                     .message_no = db_i64(r, i, 6),
+                                                     .cause = z_or_null(r, i, 7),
+                                                     .mapping = z_or_null(r, i, 8),
+                                                     .day = db_z(r, i, 9),
+                                                     .wanted = wanted(s, db_str(r, i, 1))};
+    }
+    s->found->event_count = n;
+    return ERR_NONE;
+}
+
+static enum err_code read_messages(struct search *s, struct db_array *nos, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    arg_z(&q, s->site);
+    arg_array(&q, nos);
+    enum err_code code = db_run(s->db, s->a, &lineage_messages, &q, &r, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    int n = db_count(r);
+    s->found->messages = arena_array(s->a, (size_t)n + 1, sizeof *s->found->messages);
+    if (!s->found->messages) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < n; i++) {
+        s->found->messages[i] = (struct lineage_message){.no = db_i64(r, i, 0),
+                                                         .id = db_z(r, i, 1),
+                                                         .feed = db_z(r, i, 2),
+                                                         .received_at = db_time(r, i, 3),
+                                                         .control_id = db_z(r, i, 4),
+                                                         .type = db_z(r, i, 5),
+                                                         .state = db_z(r, i, 6),
+                                                         .mapping = z_or_null(r, i, 7),
+                                                         .size = db_i64(r, i, 8),
+                                                         .first_seq = db_i64(r, i, 9),
+                                                         .events = db_i64(r, i, 10),
+                                                         .day = db_z(r, i, 11)};
+    }
+    s->found->message_count = n;
+    return ERR_NONE;
+}
+
+static enum err_code read_deliveries(struct search *s, struct db_array *seqs, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    arg_z(&q, s->site);
+    arg_array(&q, seqs);
+    enum err_code code = db_run(s->db, s->a, &lineage_deliveries, &q, &r, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    int n = db_count(r);
+    s->found->deliveries = arena_array(s->a, (size_t)n + 1, sizeof *s->found->deliveries);
+    if (!s->found->deliveries) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < n; i++) {
+        s->found->deliveries[i] = (struct lineage_delivery){.seq = db_i64(r, i, 0),
+                                                            .consumer = db_z(r, i, 1),
+                                                            .contract = db_z(r, i, 2),
+                                                            .acked_at = db_time(r, i, 3),
+                                                            .ledger = db_i64(r, i, 4)};
+    }
+    s->found->delivery_count = n;
+    return ERR_NONE;
+}
+
+/* Puts an entry's number to the messages and events it names. */
+static void place_entry(struct lineage *l, int64_t idx, struct str body)
+{
+    int64_t first, last, no = entry_number(body, "message");
+    bool range = entry_range(body, "events", &first, &last);
+    for (int i = 0; i < l->message_count; i++) {
+        if (str_is(entry_kind(body), "received") && l->messages[i].no == no) {
+            l->messages[i].ledger = idx;
+        }
+    }
+    for (int i = 0; range && i < l->event_count; i++) {
+        if (l->events[i].seq >= first && l->events[i].seq <= last) {
+            l->events[i].ledger = idx;
+        }
+    }
+}
+
+static enum err_code read_entries(struct search *s, struct db_array *nos, struct db_array *seqs,
+                                  struct err *e)
+{
+    struct lineage *l = s->found;
+    struct db_array *days = db_array_new(s->a);
+    struct db_args q = {0};
+    struct db_rows *r;
+    if (!days) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < l->message_count; i++) {
+        db_array_z(days, l->messages[i].day);
+    }
+    for (int i = 0; i < l->event_count; i++) {
+        db_array_z(days, l->events[i].day);
+    }
+    arg_z(&q, s->site);
+    arg_array(&q, days);
+    arg_array(&q, nos);
+    arg_array(&q, seqs);
+    enum err_code code = db_run(s->db, s->a, &lineage_entries, &q, &r, e);
+    for (int i = 0; code == ERR_NONE && i < db_count(r); i++) {
+        place_entry(l, db_i64(r, i, 0), db_str(r, i, 1));
+    }
+    return code;
+}
+
+enum err_code lineage_find(struct db *db, struct arena *a, const char *site, struct str id,
+                           struct lineage **out, struct err *e)
+{
+    struct search s = {.db = db, .a = a, .site = site};
+    struct db_array *nos = db_array_new(a), *ids = db_array_new(a), *seqs = db_array_new(a);
+    *out = NULL;
+    s.found = arena_alloc(a, sizeof *s.found);
+    if (!nos || !ids || !seqs || !s.found) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    enum err_code code = find_seeds(&s, id, e);
+    code = code == ERR_NONE ? find_roots(&s, nos, ids, e) : code;
+    code = code == ERR_NONE ? read_events(&s, nos, ids, e) : code;
+    code = code == ERR_NONE ? read_messages(&s, nos, e) : code;
+    for (int i = 0; code == ERR_NONE && i < s.found->event_count; i++) {
+        db_array_i64(seqs, s.found->events[i].seq);
+    }
+    code = code == ERR_NONE ? read_deliveries(&s, seqs, e) : code;
+    code = code == ERR_NONE ? read_entries(&s, nos, seqs, e) : code;
+    if (code == ERR_NONE) {
+        *out = s.found;
+    }
+    return code;
+}

@@ -101,10 +101,11 @@ static enum err_code load(struct feed *f, struct err *e)
 
 static enum err_code begin(struct feed *f, struct err *e)
 {
-    static char wake[4096], counters[4096], role[] = "dari_feed";
+    static char wake[4096], counters[4096], paused[4096], role[] = "dari_feed";
     const struct config_feed *c = f->feed;
     snprintf(wake, sizeof wake, "%s/relay.wake", f->config->run);
     snprintf(counters, sizeof counters, "%s/feed-%s.counters", f->config->run, c->name);
+    snprintf(paused, sizeof paused, "%s/feed-%s.paused", f->config->run, c->name);
     const struct intake_settings s = {.site = f->config->site,
                                       .feed = c->name,
                                       .keys = f->keys,
@@ -121,6 +122,7 @@ static enum err_code begin(struct feed *f, struct err *e)
                                       .conninfo_ctx = f,
                                       .role = f->config->set_role ? role : NULL,
                                       .wake = wake,
+                                      .paused = paused,
                                       .counters = counters};
     f->loop = net_loop_new(e);
     if (!f->loop) {

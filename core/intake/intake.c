@@ -1,5 +1,6 @@
 #include "core/intake/intake.h"
 
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/intake/group.h"
 #include "core/store/async.h"
@@ -27,13 +28,13 @@ struct adapter_host {
     const struct adapter_ops *ops;
     struct adapter *adapter;
     struct db_async *db;
-    struct net_timer *pump, *show;
+    struct net_timer *pump, *tidy;
     struct arena *group_arena;
     struct jobs waiting; /* prepared, or refused: in order of arrival */
     struct jobs flying;  /* in the statement under way */
     struct job *idle;
     size_t idle_count;
-    bool known, away, blocked;
+    bool known, away, blocked, paused;
     size_t
         solo; /* after a group was refused: so many next messages go alone, to find the culprit */
     void (*on_known)(void *);
@@ -125,10 +126,20 @@ void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
     }
 }
 
-static void show_counters(void *ctx)
+static void look_for_pause(struct adapter_host *h)
+{
+    bool paused = h->s.paused && file_exists(h->s.paused);
+    if (paused != h->paused) {
+        h->paused = paused;
+        log_warn("intake.paused", "feed=%s paused=%s", h->s.feed, paused ? "yes" : "no");
+    }
+}
+
+static void housekeeping(void *ctx)
 {
     struct adapter_host *h = ctx;
-    net_timer_set(h->show, COUNTERS_MS);
+    net_timer_set(h->tidy, COUNTERS_MS);
+    look_for_pause(h);
     if (!h->counters_changed || !h->s.counters) {
         return;
     }
@@ -230,8 +241,8 @@ static void pump(void *ctx)
     struct adapter_host *h = ctx;
     struct db_args q = {0};
     struct err e = {0};
-    if (!db_async_ready(h->db)) {
-        if (h->away) {
+    if (!db_async_ready(h->db) || h->paused) {
+        if (h->away || h->paused) {
             answer_retry(h, &h->waiting);
             unblock(h);
         }
@@ -448,8 +459,8 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
     jobs_init(&h->flying);
     h->wake = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     h->pump = net_timer_new(l, pump, h);
-    h->show = net_timer_new(l, show_counters, h);
-    net_timer_set(h->show, COUNTERS_MS);
+    h->tidy = net_timer_new(l, housekeeping, h);
+    net_timer_set(h->tidy, COUNTERS_MS);
     const struct db_async_settings ds = {
         .conninfo = conninfo, .role = s->role, .app = "dari feed", .statement_ms = STATEMENT_MS};
     const struct db_async_handlers dh = {.state = on_state, .done = on_done};
@@ -489,7 +500,7 @@ void intake_free(struct adapter_host **ph)
     }
     db_async_free(&h->db);
     net_timer_free(&h->pump);
-    net_timer_free(&h->show);
+    net_timer_free(&h->tidy);
     jobs_free(&h->waiting);
     jobs_free(&h->flying);
     while (h->idle) {

@@ -37,6 +37,7 @@ struct intake_settings {
     void *conninfo_ctx;
     const char *role;     /* SET ROLE, or NULL */
     const char *wake;     /* socket of the relay that is told of new events; a hint only */
+    const char *paused;   /* while this file exists every message gets a "try again"; or NULL */
     const char *counters; /* file that shows the counters, rewritten when they changed; or NULL */
 };
 

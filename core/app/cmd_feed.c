@@ -1,0 +1,120 @@
+#include "core/app/command.h"
+#include "core/app/operator.h"
+#include "core/app/session.h"
+#include "core/base/file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: dari feed list [--config FILE]\n"
+    "       dari feed pause|resume NAME [--config FILE]\n"
+    "\n"
+    "list     feeds of the configuration, what came in, and the counters of their adapters\n"
+    "pause    from now on (within a second) every message gets a negative reply that asks to send "
+    "it again later\n"
+    "resume   take messages again\n"
+    "\n"
+    "pause and resume are recorded in the ledger; a pause survives a restart.\n";
+
+DB_STATEMENT(
+    feed_counts,
+    "SELECT coalesce(sum(received), 0), coalesce(sum(mapped), 0), coalesce(sum(ignored), 0), "
+    "coalesce(sum(quarantined), 0), coalesce(sum(duplicates), 0), max(last_at) "
+    "FROM dari.feed_count WHERE site = $1 AND feed = $2");
+
+static void print_counters(struct session *s, const char *feed)
+{
+    struct str text, line;
+    const char *path = arena_printf(s->arena, "%s/feed-%s.counters", s->config->run, feed);
+    if (!path || file_read(s->arena, path, 65536, &text, NULL) != ERR_NONE) {
+        return;
+    }
+    printf("   since its start:");
+    while (str_next(&text, '\n', &line) && line.n) {
+        size_t blank = str_find(line, ' ', 0);
+        printf(" %.*s %.*s,", STR_ARG(str_cut(line, 0, blank)),
+               STR_ARG(str_cut(line, blank + 1, line.n)));
+    }
+    printf("\n");
+}
+
+static char *pause_file(struct session *s, const char *feed)
+{
+    return arena_printf(s->arena, "%s/feed-%s.paused", s->config->run, feed);
+}
+
+static enum err_code list(struct session *s, struct err *e)
+{
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        const struct config_feed *f = &s->config->feeds[i];
+        struct db_args q = {0};
+        struct db_rows *r;
+        char at[CLOCK_TEXT];
+        arg_z(&q, s->config->site);
+        arg_z(&q, f->name);
+        enum err_code code = db_run(s->db, s->arena, &feed_counts, &q, &r, e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+        printf("%s (%s)%s\n   received %" PRId64 ", mapped %" PRId64 ", ignored %" PRId64
+               ", quarantined %" PRId64 ", duplicates %" PRId64 "; last %.19s\n",
+               f->name, f->adapter->name, file_exists(pause_file(s, f->name)) ? ", paused" : "",
+               db_i64(r, 0, 0), db_i64(r, 0, 1), db_i64(r, 0, 2), db_i64(r, 0, 3), db_i64(r, 0, 4),
+               db_null(r, 0, 5) ? "never" : clock_text(db_time(r, 0, 5), at));
+        print_counters(s, f->name);
+    }
+    return ERR_NONE;
+}
+
+static enum err_code set_paused(struct session *s, const char *feed, bool paused, struct err *e)
+{
+    bool known = false;
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        known |= strcmp(s->config->feeds[i].name, feed) == 0;
+    }
+    if (!known) {
+        return ERR(e, ERR_NOTFOUND, 0, "there is no feed %s in %s", feed, s->config->file);
+    }
+    const char *path = pause_file(s, feed), *details = arena_printf(s->arena, "feed=%s", feed);
+    if (!path || !details) {
+        return ERR(e, ERR_NOMEM, 0, "no memory");
+    }
+    enum err_code code = operator_record(s->db, s->arena, s->config->site,
+                                         paused ? "feed.pause" : "feed.resume", details, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    if (paused) {
+        code = file_make_folder(s->config->run, 0700, e);
+        return code == ERR_NONE ? file_write(path, STR(""), 0644, e) : code;
+    }
+    return unlink(path) == 0 || !file_exists(path) ? ERR_NONE
+                                                   : ERR(e, ERR_IO, 0, "could not remove %s", path);
+}
+
+int cmd_feed(int argc, char **argv)
+{
+    const char *file = NULL;
+    const struct command_option options[] = {{"--config", &file, NULL}, {0}};
+    int status, left = command_options(argc, argv, help, options, &status);
+    if (left < 0) {
+        return status;
+    }
+    const char *verb = left ? argv[1] : "";
+    bool lists = strcmp(verb, "list") == 0 && left == 1,
+         pauses = strcmp(verb, "pause") == 0 && left == 2;
+    if (!lists && !pauses && !(strcmp(verb, "resume") == 0 && left == 2)) {
+        return command_usage("feed", "say list, pause NAME or resume NAME");
+    }
+    struct session s;
+    struct err e = {0};
+    if (session_open(&s, "feed", file, &status)) {
+        enum err_code code = lists ? list(&s, &e) : set_paused(&s, argv[2], pauses, &e);
+        status = code == ERR_NONE ? EXIT_DONE : command_failed("feed", "%s", e.msg);
+    }
+    session_close(&s);
+    return status;
+}

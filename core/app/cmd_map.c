@@ -1,0 +1,352 @@
+#include "core/app/command.h"
+
+#include "core/app/config.h"
+#include "core/base/file.h"
+#include "core/crypto/keys.h"
+#include "core/hl7/split.h"
+#include "core/intake/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: dari map (--feed NAME [--config FILE] | --mapping PATH) [OPTIONS] FILE...\n"
+    "\n"
+    "Prints the events that HL7 v2 messages become, one JSON line each, as they would be "
+    "recorded.\n"
+    "Needs no database. FILE - is standard input; a file may hold several messages.\n"
+    "\n"
+    "  --feed NAME       mapping, character set, site and keys of this feed\n"
+    "  --config FILE     the configuration (default: config/dari.xml)\n"
+    "  --mapping PATH    this mapping file, or all mappings of this folder\n"
+    "  --catalogue FILE  the event catalogue (default: the configuration's, else the\n"
+    "                    catalogue.xml in the folder above the mapping)\n"
+    "  --charset NAME    the character set, whatever MSH-18 says (utf-8, cp949, ...)\n"
+    "  --zone NAME       the site's time zone with --mapping (default: Asia/Seoul)\n"
+    "  --keys FOLDER     keys to make ids with (default: the configuration's; without keys a\n"
+    "                    fixed demo key is used, and ids differ from those of the site)\n"
+    "  --verbose         also say which messages were ignored, and why\n"
+    "\n"
+    "Exit status: 0 done, 1 a message would be quarantined (FILE#N, place and reason are on\n"
+    "standard error) or could not be read, 2 usage.\n";
+
+enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024 };
+
+struct map_options {
+    const char *feed, *config, *mapping, *catalogue, *charset, *zone, *keys;
+    bool verbose;
+};
+
+struct map_job {
+    struct prepare_settings settings;
+    enum charset charset;
+    struct catalogue *catalogue;
+    struct mapping_set *mapping;
+    struct keyring *keys;
+    struct arena *files, *message;
+    struct buf out;
+    bool verbose, failed;
+};
+
+/* ---- messages ---- */
+
+static bool allow_all(void *ctx, const struct event_type *t, const struct field *f)
+{
+    (void)ctx, (void)t, (void)f;
+    return true;
+}
+
+static enum err_code print_event(struct map_job *j, const struct prepared *p, const struct event *v,
+                                 usec at, struct err *e)
+{
+    static const struct event_cut whole = {.allow = allow_all};
+    struct buf payload;
+    char *source = arena_printf(j->message, "feed:%s", j->settings.feed);
+    buf_init(&payload, 1 << 20);
+    enum err_code rc = event_payload(&payload, v->type, v->data, v->secret, &whole, e);
+    if (rc == ERR_NONE && (!buf_ok(&payload) || !source)) {
+        rc = ERR(e, ERR_NOMEM, 0, "no memory for an event");
+    }
+    if (rc == ERR_NONE) {
+        struct envelope envelope = {.site = j->settings.site,
+                                    .source = source,
+                                    .id = v->id,
+                                    .type = v->type->name,
+                                    .subject = v->subject,
+                                    .schema = v->type->schema,
+                                    .time = v->time,
+                                    .recorded_at = at,
+                                    .mapping = p->mapped.mapping,
+                                    .cause = v->cause,
+                                    .test = v->test,
+                                    .data = buf_str(&payload)};
+        envelope_json(&j->out, &envelope);
+        if (j->out.n && j->out.p[j->out.n - 1] != '\n') {
+            buf_addc(&j->out, '\n');
+        }
+    }
+    buf_release(&payload);
+    return rc;
+}
+
+static void complain(struct map_job *j, const char *file, size_t n, const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s#%zu: %s%s%s: %s\n", file, n, e->where, e->where[0] ? ": " : "",
+            err_name(e->code), e->msg);
+    j->failed = true;
+}
+
+static void map_message(struct map_job *j, const char *file, size_t n, struct str raw)
+{
+    struct err e = {.code = ERR_NONE};
+    struct prepared p;
+    usec at = clock_now();
+    arena_reset(j->message);
+    buf_reset(&j->out);
+    enum err_code rc = prepare_message(&j->settings, j->message, raw, at, &p, &e);
+    if (rc == ERR_NONE && p.mapped.state == MAPPING_QUARANTINED) {
+        complain(j, file, n, &p.mapped.problem);
+        return;
+    }
+    if (rc == ERR_NONE && p.mapped.state == MAPPING_IGNORED && j->verbose) {
+        fflush(stdout);
+        fprintf(stderr, "%s#%zu: ignored: %s\n", file, n, p.mapped.reason);
+    }
+    for (size_t i = 0; rc == ERR_NONE && i < p.mapped.count; i++) {
+        rc = print_event(j, &p, &p.mapped.events[i], at, &e);
+    }
+    if (rc == ERR_NONE && !buf_ok(&j->out)) {
+        rc = ERR(&e, ERR_NOMEM, 0, "no memory for the output");
+    }
+    if (rc != ERR_NONE) {
+        complain(j, file, n, &e);
+    } else if (j->out.n) {
+        fwrite(j->out.p, 1, j->out.n, stdout);
+    }
+}
+
+/* UTF-16 is converted before it is split: its line ends are two bytes each. */
+static void map_file(struct map_job *j, const char *file)
+{
+    struct err e = {.code = ERR_NONE};
+    struct str raw, message;
+    const enum charset *override = j->settings.charset;
+    static const enum charset utf8 = CHARSET_UTF8;
+    enum charset used;
+    size_t n = 0;
+    arena_reset(j->files);
+    const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
+    if (file_read(j->files, path, MAX_FILE, &raw, &e) != ERR_NONE) {
+        fprintf(stderr, "dari map: %s\n", e.msg);
+        j->failed = true;
+        return;
+    }
+    if (hl7_wide(raw, override)) {
+        if (hl7_decode(j->files, raw, override, j->settings.fallback, &raw, &used, &e) !=
+            ERR_NONE) {
+            complain(j, file, 1, &e);
+            return;
+        }
+        j->settings.charset = &utf8;
+    }
+    struct hl7_split split = {.text = raw, .at = 0};
+    while (hl7_split_next(&split, &message, NULL)) {
+        map_message(j, file, ++n, message);
+    }
+    j->settings.charset = override;
+    if (n == 0) {
+        ERR(&e, ERR_SYNTAX, 0, "the file holds no message");
+        complain(j, file, 1, &e);
+    }
+}
+
+/* ---- keys ---- */
+
+/* Ids for trying things out; the same on every machine, and worth nothing. */
+static bool demo_keys(struct keyring **out)
+{
+    static const struct str hex =
+        STR_INIT("64617269206d61702064656d6f206b65792c206e6f7420612073656372657421\n");
+    char folder[] = "/tmp/dari-map-XXXXXX", path[64];
+    struct err e = {.code = ERR_NONE};
+    if (!mkdtemp(folder)) {
+        command_failed("map", "could not make a folder for the demo key");
+        return false;
+    }
+    snprintf(path, sizeof path, "%s/site.key", folder);
+    enum err_code rc = file_write(path, hex, 0600, &e);
+    if (rc == ERR_NONE) {
+        rc = keyring_open(folder, out, &e);
+    }
+    unlink(path);
+    rmdir(folder);
+    if (rc != ERR_NONE) {
+        command_failed("map", "%s", e.msg);
+    }
+    return rc == ERR_NONE;
+}
+
+static bool open_keys(struct map_job *j, const char *folder, bool wanted)
+{
+    struct err e = {.code = ERR_NONE};
+    enum err_code rc = folder ? keyring_open(folder, &j->keys, &e) : ERR_NOTFOUND;
+    if (rc == ERR_NONE) {
+        return true;
+    }
+    if (rc != ERR_NOTFOUND || wanted) {
+        command_failed("map", "%s", e.msg);
+        return false;
+    }
+    fputs("dari map: no keys here: ids are made with a demo key\n", stderr);
+    return demo_keys(&j->keys);
+}
+
+/* ---- setting up ---- */
+
+/* mappings/hl7v2 or mappings/hl7v2/x.xml → mappings/catalogue.xml */
+static const char *catalogue_beside(struct arena *a, const char *mapping)
+{
+    struct stat st;
+    bool folder = stat(mapping, &st) == 0 && S_ISDIR(st.st_mode);
+    const char *slash = strrchr(mapping, '/');
+    if (folder) {
+        return arena_printf(a, "%s/../catalogue.xml", mapping);
+    }
+    int n = slash ? (int)(slash - mapping) : 1;
+    return arena_printf(a, "%.*s/../catalogue.xml", n, slash ? mapping : ".");
+}
+
+static const struct config_feed *find_feed(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->feed_count; i++) {
+        if (strcmp(c->feeds[i].name, name) == 0) {
+            return &c->feeds[i];
+        }
+    }
+    return NULL;
+}
+
+/* What the feed says; options given by hand win. */
+static bool use_feed(struct map_job *j, struct map_options *o, struct arena *a, int *status)
+{
+    const struct config *c = config_open(a, o->config, status);
+    const struct config_feed *feed = c ? find_feed(c, o->feed) : NULL;
+    if (!feed) {
+        *status =
+            c ? command_failed("map", "there is no feed %s in %s", o->feed, c->file) : *status;
+        return false;
+    }
+    o->mapping = o->mapping ? o->mapping : feed->mapping;
+    o->catalogue = o->catalogue ? o->catalogue : c->catalogue;
+    j->settings.site = c->site;
+    j->settings.feed = feed->name;
+    j->settings.fallback = feed->fallback;
+    if (feed->has_charset && !j->settings.charset) {
+        j->charset = feed->charset;
+        j->settings.charset = &j->charset;
+    }
+    if (!open_keys(j, o->keys ? o->keys : c->keys, o->keys != NULL)) {
+        *status = EXIT_REFUSED;
+        return false;
+    }
+    return true;
+}
+
+static bool use_files(struct map_job *j, struct map_options *o, int *status)
+{
+    struct err e = {.code = ERR_NONE};
+    j->settings.site = "demo";
+    j->settings.feed = "file";
+    j->settings.fallback = CHARSET_UTF8;
+    *status = EXIT_REFUSED;
+    if (zone_set(o->zone ? o->zone : "Asia/Seoul", &e) != ERR_NONE) {
+        command_failed("map", "%s", e.msg);
+        return false;
+    }
+    return open_keys(j, o->keys, o->keys != NULL);
+}
+
+static bool load(struct map_job *j, struct map_options *o, struct arena *a)
+{
+    struct problems p = {0};
+    const char *path = o->catalogue ? o->catalogue : catalogue_beside(a, o->mapping);
+    j->catalogue = path ? catalogue_load(path, &p) : NULL;
+    if (j->catalogue) {
+        j->mapping = mapping_load(o->mapping, j->catalogue, &p);
+    }
+    problems_print(&p, stderr);
+    problems_release(&p);
+    j->settings.keys = j->keys;
+    j->settings.mapping = j->mapping;
+    return j->mapping != NULL;
+}
+
+static bool set_up(struct map_job *j, struct map_options *o, struct arena *a, int *status)
+{
+    j->settings.max_message = MAX_MESSAGE;
+    if (o->charset) {
+        if (!charset_named(str_of(o->charset), &j->charset) &&
+            !hl7_charset_named(str_of(o->charset), &j->charset)) {
+            *status = command_usage("map", "unknown character set %s", o->charset);
+            return false;
+        }
+        j->settings.charset = &j->charset;
+    }
+    bool ok = o->feed ? use_feed(j, o, a, status) : use_files(j, o, status);
+    if (ok && !load(j, o, a)) {
+        *status = EXIT_REFUSED;
+        ok = false;
+    }
+    return ok;
+}
+
+int cmd_map(int argc, char **argv)
+{
+    struct map_options o = {.feed = NULL};
+    const struct command_option options[] = {{"--feed", &o.feed, NULL},
+                                             {"--config", &o.config, NULL},
+                                             {"--mapping", &o.mapping, NULL},
+                                             {"--catalogue", &o.catalogue, NULL},
+                                             {"--charset", &o.charset, NULL},
+                                             {"--zone", &o.zone, NULL},
+                                             {"--keys", &o.keys, NULL},
+                                             {"--verbose", NULL, &o.verbose},
+                                             {NULL, NULL, NULL}};
+    int status = EXIT_DONE;
+    int words = command_options(argc, argv, help, options, &status);
+    if (words < 0) {
+        return status;
+    }
+    if (!o.feed == !o.mapping) {
+        return command_usage("map", "give --feed NAME or --mapping PATH");
+    }
+    if (words == 0) {
+        return command_usage("map", "no file given");
+    }
+    struct map_job j = {.verbose = o.verbose};
+    struct arena *a = arena_new(0);
+    j.files = arena_new(0);
+    j.message = arena_new(0);
+    buf_init(&j.out, (size_t)1 << 30);
+    status = EXIT_REFUSED;
+    if (!a || !j.files || !j.message) {
+        command_failed("map", "no memory");
+    } else if (set_up(&j, &o, a, &status)) {
+        for (int i = 1; i <= words; i++) {
+            map_file(&j, argv[i]);
+        }
+        status = j.failed ? EXIT_REFUSED : EXIT_DONE;
+    }
+    mapping_free(&j.mapping);
+    catalogue_free(&j.catalogue);
+    keyring_free(&j.keys);
+    buf_release(&j.out);
+    arena_free(&j.message);
+    arena_free(&j.files);
+    arena_free(&a);
+    return status;
+}

@@ -1,0 +1,105 @@
+/*
+ * Conversions: one source text → one value in the canonical form that the event builder takes.
+ * Pure functions of their input, the rules of the field and the zone of the process. Nothing is
+ * guessed: what a conversion does not know is ERR_VALUE, never a plausible value.
+ */
+#ifndef DARI_MAPPING_CONVERT_H
+#define DARI_MAPPING_CONVERT_H
+
+#include "core/base/arena.h"
+#include "core/base/clock.h"
+#include "core/base/err.h"
+
+/* What each does, and its name in mapping files: README.md. */
+enum conversion {
+    CONVERT_TEXT,
+    CONVERT_ID,
+    CONVERT_DATE,
+    CONVERT_TIME,
+    CONVERT_INT,
+    CONVERT_KRW,
+    CONVERT_MINUTES,
+    CONVERT_BOOL,
+    CONVERT_NAME,
+    CONVERT_ADDRESS,
+    CONVERT_PHONE,
+    CONVERT_PHONE_MOBILE,
+    CONVERT_PHONE_FIXED,
+    CONVERT_PHONE_USE,
+    CONVERT_PHONE_VALID,
+    CONVERT_RRN_BIRTH,
+    CONVERT_RRN_SEX,
+    CONVERT_KEY,
+    CONVERT_PATIENT
+};
+
+/* A date where an instant is wanted, a month where a date is wanted. */
+enum partial { PARTIAL_REFUSE, PARTIAL_LEAVE_OUT, PARTIAL_START };
+
+struct convert_rules {
+    enum conversion as;
+    enum partial partial;
+    bool has_unit;   /* CONVERT_MINUTES: the unit is elsewhere, not in the value (M30) */
+    struct str unit; /* what it says; empty: minutes */
+    bool has_offset; /* the message's own offset from UTC (MSH-7), else the site's zone */
+    int offset;      /* seconds east */
+};
+
+/*
+ * Text, id, date, time, int, krw, minutes, bool, phone…, rrn-…: `in` is trimmed and not empty.
+ * out->p is NULL when the value is left out (partial, or a text that names no telephone number).
+ * ERR_VALUE, ERR_REFUSED (a resident registration number in a text), ERR_NOMEM.
+ */
+enum err_code convert(const struct convert_rules *rules, struct arena *a, struct str in,
+                      struct str *out, struct err *e);
+
+/* HL7 DT, DTM and TS, and the same with separators (2026-03-11 09:00). */
+enum precision {
+    PRECISION_YEAR,
+    PRECISION_MONTH,
+    PRECISION_DAY,
+    PRECISION_HOUR,
+    PRECISION_MINUTE,
+    PRECISION_SECOND
+};
+struct hl7_time {
+    struct civil at; /* offset only when has_offset */
+    enum precision precision;
+    bool has_offset;
+};
+enum err_code hl7_time_parse(struct str in, struct hl7_time *out, struct err *e);
+usec hl7_time_instant(const struct hl7_time *t, const struct convert_rules *rules);
+
+/* Parts of a name as the source has them; `family` and `given` may be empty. */
+struct str convert_name(struct arena *a, struct str family, struct str given);
+bool text_has_hangul(struct str s);
+/* Street, other, city, state of an address: in Korean order when it is in Hangul. */
+enum { ADDRESS_STREET, ADDRESS_OTHER, ADDRESS_CITY, ADDRESS_STATE, ADDRESS_PARTS };
+struct str convert_address(struct arena *a, const struct str part[ADDRESS_PARTS]);
+
+enum phone_kind {
+    PHONE_UNKNOWN,
+    PHONE_MOBILE,
+    PHONE_FIXED,
+    PHONE_INTERNET,       /* 070 */
+    PHONE_PERSONAL,       /* 050x */
+    PHONE_REPRESENTATIVE, /* 1588-…, 080: nobody's own, no message reaches it */
+    PHONE_FOREIGN
+};
+enum { PHONE_TEXT = 24 };
+/* Writes E.164 to `out`; "" when the kind is PHONE_UNKNOWN. */
+enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT]);
+
+/*
+ * Resident registration numbers: YYMMDD-GXXXXXX with a possible date, hyphen or blanks optional,
+ * also in full-width digits. Masked ones (900101-1******) are not numbers. No check digit: since
+ * October 2020 there is none.
+ */
+struct rrn {
+    int year, month, day;
+    char sex; /* M or F */
+};
+bool rrn_is(struct str s, struct rrn *out); /* the whole text is one */
+bool rrn_inside(struct str s);              /* it holds one somewhere */
+
+#endif

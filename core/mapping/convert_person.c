@@ -1,0 +1,324 @@
+/* Korean names, telephone numbers and resident registration numbers. */
+#include "core/mapping/convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Next character of valid UTF-8; anything broken is taken byte by byte. */
+static unsigned next_char(struct str s, size_t *i)
+{
+    unsigned char c = (unsigned char)s.p[*i];
+    size_t n = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    if (*i + n > s.n) {
+        n = 1;
+    }
+    unsigned v = n == 1 ? c : n == 2 ? c & 0x1fu : n == 3 ? c & 0x0fu : c & 0x07u;
+    for (size_t k = 1; k < n; k++) {
+        v = v << 6 | ((unsigned char)s.p[*i + k] & 0x3fu);
+    }
+    *i += n;
+    return v;
+}
+
+/* Full-width forms, the dashes and the wide blank as their ASCII selves; other letters as 'x'. */
+static char plain(unsigned c)
+{
+    if (c >= 0xff01 && c <= 0xff5e) {
+        c -= 0xff01 - '!';
+    }
+    if (c == 0x3000 || c == 0xa0) {
+        return ' ';
+    }
+    if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212) {
+        return '-';
+    }
+    return c < 0x80 ? (char)c : 'x';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* ---- names ---- */
+
+static bool is_hangul(unsigned c)
+{
+    return (c >= 0xac00 && c <= 0xd7a3) || (c >= 0x1100 && c <= 0x11ff) ||
+           (c >= 0x3130 && c <= 0x318f);
+}
+
+static bool is_ideograph(unsigned c)
+{
+    return (c >= 0x3400 && c <= 0x9fff) || (c >= 0xf900 && c <= 0xfaff);
+}
+
+bool text_has_hangul(struct str s)
+{
+    for (size_t i = 0; i < s.n;) {
+        if (is_hangul(next_char(s, &i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* East Asian letters and no Latin ones: written without a blank. */
+static bool written_together(struct str s)
+{
+    bool asian = false;
+    for (size_t i = 0; i < s.n;) {
+        unsigned c = next_char(s, &i);
+        asian = asian || is_hangul(c) || is_ideograph(c);
+        if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) {
+            return false;
+        }
+    }
+    return asian;
+}
+
+struct str convert_name(struct arena *a, struct str family, struct str given)
+{
+    family = str_trim(family);
+    given = str_trim(given);
+    bool together = written_together(family) && (given.n == 0 || written_together(given));
+    char *to = arena_alloc(a, family.n + given.n + 2);
+    if (!to) {
+        return (struct str){NULL, 0};
+    }
+    size_t n = 0;
+    struct str parts[2] = {together ? family : given, together ? given : family};
+    for (size_t k = 0; k < 2; k++) {
+        if (n && parts[k].n && !together) {
+            to[n++] = ' ';
+        }
+        for (size_t i = 0; i < parts[k].n; i++) {
+            if (!together || parts[k].p[i] != ' ') {
+                to[n++] = parts[k].p[i];
+            }
+        }
+    }
+    return (struct str){to, n};
+}
+
+struct str convert_address(struct arena *a, const struct str part[ADDRESS_PARTS])
+{
+    static const int korean[] = {ADDRESS_STATE, ADDRESS_CITY, ADDRESS_STREET, ADDRESS_OTHER};
+    static const int western[] = {ADDRESS_STREET, ADDRESS_OTHER, ADDRESS_CITY, ADDRESS_STATE};
+    size_t room = 1;
+    bool hangul = false;
+    for (size_t i = 0; i < ADDRESS_PARTS; i++) {
+        room += part[i].n + 2;
+        hangul = hangul || text_has_hangul(part[i]);
+    }
+    char *to = arena_alloc(a, room);
+    if (!to) {
+        return (struct str){NULL, 0};
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < ADDRESS_PARTS; i++) {
+        struct str p = part[(hangul ? korean : western)[i]];
+        if (n && p.n) {
+            const char *between = hangul ? " " : ", ";
+            memcpy(to + n, between, strlen(between));
+            n += strlen(between);
+        }
+        memcpy(to + n, p.n ? p.p : "", p.n);
+        n += p.n;
+    }
+    return (struct str){to, n};
+}
+
+/* ---- telephone numbers ---- */
+
+struct digits {
+    char d[20];
+    size_t n;
+    bool plus, bad;
+};
+
+static void add_plain(struct digits *out, char c)
+{
+    if (is_digit(c)) {
+        if (out->n < sizeof out->d) {
+            out->d[out->n++] = c;
+        } else {
+            out->bad = true;
+        }
+    } else if (c == '+' && out->n == 0) {
+        out->plus = true;
+    } else if (!strchr(" -.()", c)) {
+        out->bad = true;
+    }
+}
+
+/* The digits of the first number in a cell; two numbers are often written into one. */
+static struct digits first_number(struct str in)
+{
+    struct digits out = {.n = 0};
+    for (size_t i = 0; i < in.n;) {
+        char c = plain(next_char(in, &i));
+        if (c == '/' || c == ',' || c == ';' || c == '\n') {
+            if (out.n) {
+                break;
+            }
+            continue;
+        }
+        add_plain(&out, c ? c : 'x');
+    }
+    return out;
+}
+
+struct number_plan {
+    const char *prefix;
+    size_t min, max; /* digits in all */
+    enum phone_kind kind;
+};
+
+/* Numbering plan, national form with its leading zero; the first prefix that fits decides. */
+static const struct number_plan national[] = {
+    {"010", 11, 11, PHONE_MOBILE},      {"011", 10, 11, PHONE_MOBILE},
+    {"016", 10, 11, PHONE_MOBILE},      {"017", 10, 11, PHONE_MOBILE},
+    {"018", 10, 11, PHONE_MOBILE},      {"019", 10, 11, PHONE_MOBILE},
+    {"02", 9, 10, PHONE_FIXED},         {"031", 10, 11, PHONE_FIXED},
+    {"032", 10, 11, PHONE_FIXED},       {"033", 10, 11, PHONE_FIXED},
+    {"041", 10, 11, PHONE_FIXED},       {"042", 10, 11, PHONE_FIXED},
+    {"043", 10, 11, PHONE_FIXED},       {"044", 10, 11, PHONE_FIXED},
+    {"051", 10, 11, PHONE_FIXED},       {"052", 10, 11, PHONE_FIXED},
+    {"053", 10, 11, PHONE_FIXED},       {"054", 10, 11, PHONE_FIXED},
+    {"055", 10, 11, PHONE_FIXED},       {"061", 10, 11, PHONE_FIXED},
+    {"062", 10, 11, PHONE_FIXED},       {"063", 10, 11, PHONE_FIXED},
+    {"064", 10, 11, PHONE_FIXED},       {"070", 11, 11, PHONE_INTERNET},
+    {"050", 11, 12, PHONE_PERSONAL},    {"080", 10, 11, PHONE_REPRESENTATIVE},
+    {"15", 8, 8, PHONE_REPRESENTATIVE}, {"16", 8, 8, PHONE_REPRESENTATIVE},
+    {"18", 8, 8, PHONE_REPRESENTATIVE},
+};
+
+static enum phone_kind plan_of(const char *d, size_t n)
+{
+    for (size_t i = 0; i < sizeof national / sizeof national[0]; i++) {
+        const struct number_plan *p = &national[i];
+        size_t len = strlen(p->prefix);
+        if (n >= len && memcmp(d, p->prefix, len) == 0) {
+            return n >= p->min && n <= p->max ? p->kind : PHONE_UNKNOWN;
+        }
+    }
+    return PHONE_UNKNOWN;
+}
+
+enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
+{
+    struct digits in_digits = first_number(in);
+    const char *d = in_digits.d;
+    size_t n = in_digits.n;
+    char with_zero[24];
+    out[0] = '\0';
+    if (in_digits.bad || n < 8) {
+        return PHONE_UNKNOWN;
+    }
+    bool korean = memcmp(d, "82", 2) == 0 && (in_digits.plus || n >= 11);
+    if (in_digits.plus && !korean) {
+        if (n > 15 || d[0] == '0') {
+            return PHONE_UNKNOWN;
+        }
+        snprintf(out, PHONE_TEXT, "+%.*s", (int)n, d);
+        return PHONE_FOREIGN;
+    }
+    if (korean) {
+        d += 2;
+        n -= 2;
+    }
+    /* +82 10-…, and the zero that a spreadsheet dropped from a mobile number */
+    bool lost_zero = n == 10 && memcmp(d, "10", 2) == 0;
+    if ((korean && d[0] != '0' && plan_of(d, n) == PHONE_UNKNOWN) || lost_zero) {
+        with_zero[0] = '0';
+        memcpy(with_zero + 1, d, n);
+        d = with_zero;
+        n++;
+    }
+    enum phone_kind kind = plan_of(d, n);
+    if (kind != PHONE_UNKNOWN) {
+        size_t skip = d[0] == '0';
+        snprintf(out, PHONE_TEXT, "+82%.*s", (int)(n - skip), d + skip);
+    }
+    return kind;
+}
+
+/* ---- resident registration numbers ---- */
+
+/* "900101-1234567" at `s`: its length, 0 when there is none. */
+static size_t rrn_at(const char *s, size_t n, struct rrn *out)
+{
+    size_t i = 0;
+    while (i < n && is_digit(s[i])) {
+        i++;
+    }
+    size_t first = i == 13 ? 6 : i;
+    if (first != 6) {
+        return 0;
+    }
+    size_t j = 6;
+    while (j < n && j < 9 && (s[j] == '-' || s[j] == ' ')) {
+        j++;
+    }
+    for (size_t k = 0; k < 7; k++) {
+        if (j + k >= n || !is_digit(s[j + k])) {
+            return 0;
+        }
+    }
+    if (j + 7 < n && is_digit(s[j + 7])) {
+        return 0;
+    }
+    static const int century[10] = {1800, 1900, 1900, 2000, 2000, 1900, 1900, 2000, 2000, 1800};
+    int g = s[j] - '0';
+    out->year = century[g] + (s[0] - '0') * 10 + (s[1] - '0');
+    out->month = (s[2] - '0') * 10 + (s[3] - '0');
+    out->day = (s[4] - '0') * 10 + (s[5] - '0');
+    out->sex = g % 2 ? 'M' : 'F';
+    return day_valid(out->year, out->month, out->day) ? j + 7 : 0;
+}
+
+enum { RRN_WINDOW = 18 };
+
+/* Up to RRN_WINDOW plain characters from byte `from`. */
+static size_t window(struct str s, size_t from, char out[RRN_WINDOW])
+{
+    size_t n = 0;
+    while (n < RRN_WINDOW && from < s.n) {
+        out[n++] = plain(next_char(s, &from));
+    }
+    return n;
+}
+
+bool rrn_inside(struct str s)
+{
+    bool after_digit = false;
+    for (size_t i = 0; i < s.n;) {
+        size_t at = i;
+        bool digit = is_digit(plain(next_char(s, &i)));
+        if (digit && !after_digit) {
+            char text[RRN_WINDOW];
+            struct rrn found;
+            size_t n = window(s, at, text);
+            if (rrn_at(text, n, &found)) {
+                return true;
+            }
+        }
+        after_digit = digit;
+    }
+    return false;
+}
+
+bool rrn_is(struct str s, struct rrn *out)
+{
+    char text[RRN_WINDOW];
+    struct rrn found;
+    size_t n = window(str_trim(s), 0, text);
+    if (rrn_at(text, n, &found) != n || n == 0) {
+        return false;
+    }
+    if (out) {
+        *out = found;
+    }
+    return true;
+}

@@ -1,0 +1,44 @@
+/*
+ * Inside core/mapping: turning one mapping file into its compiled form. Everything that is wrong
+ * is added to the problems with its line; the result is only used when there are none.
+ */
+#ifndef DARI_MAPPING_LOAD_H
+#define DARI_MAPPING_LOAD_H
+
+#include "core/mapping/mapping_internal.h"
+#include "core/xml/xml.h"
+
+struct loader {
+    struct arena *a;
+    const struct catalogue *catalogue;
+    struct problems *p;
+    const char *file;      /* the file being read */
+    const char *tables;    /* folder of code tables */
+    struct table **loaded; /* list of the set: each table is read once */
+};
+
+#define PROBLEM(l, node, ...) problem_add((l)->p, (l)->file, xml_line(node), __VA_ARGS__)
+
+/* ---- load_rule.c ---- */
+
+size_t load_count(const struct xml_node *n, const char *name); /* children of that name */
+/* Paths separated by blanks; blanks inside '…', […] and {…} belong to a path. */
+bool load_paths(struct loader *l, const struct xml_node *n, const char *text,
+                const struct record_path ***out, size_t *count);
+const struct expr *load_when(struct loader *l, const struct xml_node *n); /* NULL: no condition */
+void load_each(struct loader *l, const struct xml_node *n, struct each *out);
+/* from, or, as, … of a value; `kind` is what the catalogue wants of it. */
+void load_value(struct loader *l, const struct xml_node *n, const struct field *f,
+                struct rule *out);
+/* Several sources of one conversion without a catalogue field: the patient, the time of an event.
+ */
+void load_sources(struct loader *l, const struct xml_node *n, const char *from, const char * or,
+                  struct rule *out);
+struct verdict *load_verdicts(struct loader *l, const struct xml_node *parent, const char *name,
+                              size_t *count);
+
+/* ---- load_event.c ---- */
+
+void load_event(struct loader *l, const struct xml_node *n, struct event_rule *out);
+
+#endif

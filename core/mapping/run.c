@@ -1,0 +1,509 @@
+#include "core/mapping/find.h"
+
+#include <string.h>
+
+/* Events of one message while they are being made. */
+struct making {
+    struct run run;
+    struct mapped *out;
+    struct event *events;
+    size_t count, room;
+    usec default_time;
+};
+
+/* ---- header ---- */
+
+static enum err_code header(const struct run *r, enum header_path which, struct value *out,
+                            struct err *e)
+{
+    enum err_code rc = record_get(r->record, r->a, r->set->header[which], NULL, out, e);
+    out->text = str_trim(out->text);
+    return rc;
+}
+
+/* True when a time of the header can be used. It may be missing or odd: then the next one is asked.
+ */
+static bool header_time(struct run *r, enum header_path which, struct hl7_time *out)
+{
+    struct value v;
+    return header(r, which, &v, NULL) == ERR_NONE && v.has == HAS_VALUE &&
+           hl7_time_parse(v.text, out, NULL) == ERR_NONE;
+}
+
+/*
+ * When what a message tells happened, unless its mapping knows better: EVN-6 (event occurred),
+ * EVN-2 (recorded), MSH-7 (written), else when we received it.
+ */
+static usec default_time(struct run *r, usec received_at)
+{
+    static const enum header_path order[] = {HEADER_OCCURRED, HEADER_RECORDED, HEADER_TIME};
+    struct hl7_time t;
+    struct convert_rules rules = {.as = CONVERT_TIME};
+    if (header_time(r, HEADER_TIME, &t) && t.has_offset) {
+        r->has_offset = true;
+        r->offset = t.at.offset;
+    }
+    rules.has_offset = r->has_offset;
+    rules.offset = r->offset;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        if (header_time(r, order[i], &t) && t.precision >= PRECISION_HOUR) {
+            return hl7_time_instant(&t, &rules);
+        }
+    }
+    return received_at;
+}
+
+static bool meant_for(const struct mapping *m, struct str code, struct str trigger)
+{
+    for (size_t i = 0; i < m->type_count; i++) {
+        const struct message_type *t = &m->types[i];
+        if (str_eq(t->code, code) && (str_is(t->trigger, "*") || str_eq(t->trigger, trigger))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- one event ---- */
+
+static enum err_code set_found(struct event_builder *b, const struct rule *rule,
+                               const struct found *v, const struct spot *at, struct err *e)
+{
+    enum err_code rc = ERR_NONE;
+    if (v->has == HAS_VALUE) {
+        rc = event_set(b, rule->field, v->text, e);
+    } else if (v->has == HAS_NULL && rule->nullable) {
+        rc = event_null(b, rule->field, e);
+    }
+    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc : find_place(v->path, at->scope, e);
+}
+
+/* Rules for the same field are alternatives: the first that has something to say is heard. */
+static enum err_code set_fields(const struct making *k, const struct event_rule *x,
+                                const struct spot *at, struct event_builder *b, struct err *e)
+{
+    for (size_t i = 0; i < x->rule_count; i++) {
+        struct found v;
+        if (event_has(b, x->rules[i].field)) {
+            continue;
+        }
+        enum err_code rc = find_value(&k->run, &x->rules[i], at, &v, e);
+        if (rc == ERR_NONE) {
+            rc = set_found(b, &x->rules[i], &v, at, e);
+        }
+        if (rc != ERR_NONE) {
+            return rc;
+        }
+    }
+    return ERR_NONE;
+}
+
+static bool found_before(const struct list_rule *list, const struct found *found, size_t i)
+{
+    for (size_t n = 0; n < i; n++) {
+        if (str_eq(list->rules[n].field, list->rules[i].field) && found[n].has != HAS_ABSENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An item that lacks what the catalogue requires of it is no item: a telephone without a number. */
+static bool complete(const struct list_rule *list, const struct found *found)
+{
+    for (size_t i = 0; list->field->items && i < list->field->item_count; i++) {
+        const struct field *f = &list->field->items[i];
+        bool there = !f->required;
+        for (size_t n = 0; n < list->rule_count && !there; n++) {
+            there = str_is(list->rules[n].field, f->name) &&
+                    (found[n].has == HAS_VALUE || (found[n].has == HAS_NULL && f->nullable));
+        }
+        if (!there) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err_code set_item(const struct making *k, const struct list_rule *list,
+                              const struct spot *at, struct event_builder *b, struct err *e)
+{
+    struct found *found = arena_array(k->run.a, list->rule_count, sizeof *found);
+    enum err_code rc = found ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a list");
+    for (size_t i = 0; i < list->rule_count && rc == ERR_NONE; i++) {
+        if (!found_before(list, found, i)) {
+            rc = find_value(&k->run, &list->rules[i], at, &found[i], e);
+        }
+    }
+    if (rc != ERR_NONE || !complete(list, found)) {
+        return rc;
+    }
+    rc = event_item(b, list->name, e);
+    for (size_t i = 0; i < list->rule_count && rc == ERR_NONE; i++) {
+        const struct rule *rule = &list->rules[i];
+        if (found[i].has == HAS_VALUE) {
+            rc = event_item_set(b, rule->field, found[i].text, e);
+        } else if (found[i].has == HAS_NULL && rule->nullable) {
+            rc = event_item_null(b, rule->field, e);
+        }
+        if (rc != ERR_NONE && rc != ERR_NOMEM && found[i].path) {
+            return find_place(found[i].path, at->scope, e);
+        }
+    }
+    return rc;
+}
+
+static enum err_code set_lists(const struct making *k, const struct event_rule *x,
+                               const struct spot *at, struct event_builder *b, struct err *e)
+{
+    for (size_t i = 0; i < x->list_count; i++) {
+        const struct list_rule *list = &x->lists[i];
+        unsigned count = record_count(k->run.record, list->each.paths[0], at->scope);
+        for (unsigned n = 1; n <= count; n++) {
+            struct repetition memory;
+            struct spot inside = {find_scope(&list->each, n, at->scope, &memory), at->time};
+            bool holds;
+            enum err_code rc = find_holds(&k->run, list->when, inside.scope, &holds, e);
+            if (rc == ERR_NONE && holds) {
+                rc = set_item(k, list, &inside, b, e);
+            }
+            if (rc != ERR_NONE) {
+                return rc;
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err_code set_change(const struct rule *rule, const struct found *v,
+                                const struct spot *at, struct event_builder *b, struct err *e)
+{
+    enum err_code rc = event_item(b, STR("changed"), e);
+    if (rc == ERR_NONE) {
+        rc = event_item_set(b, STR("field"), rule->field, e);
+    }
+    if (rc == ERR_NONE) {
+        rc = v->has == HAS_NULL ? event_item_null(b, STR("new"), e)
+                                : event_item_set(b, STR("new"), v->text, e);
+    }
+    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc : find_place(v->path, at->scope, e);
+}
+
+static bool changed_before(const struct event_rule *x, const bool *set, size_t i)
+{
+    for (size_t n = 0; n < i; n++) {
+        if (set[n] && str_eq(x->changed[n].rule.field, x->changed[i].rule.field)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the message says about each field: a new value, "delete", or nothing. */
+static enum err_code set_changed(const struct making *k, const struct event_rule *x,
+                                 const struct spot *at, struct event_builder *b, bool *any,
+                                 struct err *e)
+{
+    bool *set = arena_array(k->run.a, x->changed_count + 1, sizeof *set);
+    if (!set) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a list");
+    }
+    for (size_t i = 0; i < x->changed_count; i++) {
+        const struct changed_rule *c = &x->changed[i];
+        unsigned count =
+            c->each.count ? record_count(k->run.record, c->each.paths[0], at->scope) : 1;
+        for (unsigned n = 1; n <= count && !changed_before(x, set, i) && !set[i]; n++) {
+            struct repetition memory;
+            struct spot inside = {find_scope(&c->each, n, at->scope, &memory), at->time};
+            struct found v;
+            enum err_code rc = find_value(&k->run, &c->rule, &inside, &v, e);
+            if (rc == ERR_NONE && v.has != HAS_ABSENT) {
+                rc = set_change(&c->rule, &v, &inside, b, e);
+                set[i] = *any = true;
+            }
+            if (rc != ERR_NONE) {
+                return rc;
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+/* Says where a required value should have been. */
+static enum err_code check_required(const struct event_rule *x, const struct spot *at,
+                                    const struct event_builder *b, struct err *e)
+{
+    for (size_t i = 0; i < x->type->field_count; i++) {
+        const struct field *f = &x->type->fields[i];
+        if (!f->required || event_has(b, str_of(f->name))) {
+            continue;
+        }
+        enum err_code rc =
+            ERR(e, ERR_REQUIRED, 0, "%s needs %s, and it is not here", x->type->name, f->name);
+        for (size_t n = 0; n < x->rule_count; n++) {
+            if (str_is(x->rules[n].field, f->name) && x->rules[n].source_count) {
+                return find_place(x->rules[n].sources[0].path, at->scope, e);
+            }
+        }
+        return rc;
+    }
+    return ERR_NONE;
+}
+
+static enum err_code patient_key(struct making *k, const struct mapping *m, const struct spot *at,
+                                 const char *type, char out[KEY_TEXT], struct err *e)
+{
+    struct found v;
+    enum err_code rc = find_value(&k->run, &m->patient, at, &v, e);
+    if (rc != ERR_NONE) {
+        return rc;
+    }
+    if (v.has != HAS_VALUE) {
+        ERR(e, ERR_REQUIRED, 0, "%s is about a patient, and no chart number is here", type);
+        return m->patient.source_count ? find_place(m->patient.sources[0].path, at->scope, e)
+                                       : ERR_REQUIRED;
+    }
+    memcpy(out, v.text.p, KEY_TEXT - 1);
+    out[KEY_TEXT - 1] = '\0';
+    if (!k->out->patient[0]) {
+        memcpy(k->out->patient, out, KEY_TEXT);
+    }
+    return ERR_NONE;
+}
+
+static struct event *new_event(struct making *k, struct err *e)
+{
+    if (k->count == MAPPING_EVENTS) {
+        ERR(e, ERR_LIMIT, 0, "more than %d events from one message", MAPPING_EVENTS);
+        return NULL;
+    }
+    if (k->count == k->room) {
+        size_t room = k->room ? k->room * 2 : 4;
+        struct event *more = arena_array(k->run.a, room, sizeof *more);
+        if (!more) {
+            ERR(e, ERR_NOMEM, 0, "no memory for an event");
+            return NULL;
+        }
+        if (k->count) {
+            memcpy(more, k->events, k->count * sizeof *more);
+        }
+        k->events = more;
+        k->room = room;
+    }
+    return &k->events[k->count];
+}
+
+static enum err_code judge(const struct run *r, const struct verdict *v, size_t count,
+                           const struct record_scope *scope, const struct verdict **out,
+                           struct err *e)
+{
+    *out = NULL;
+    for (size_t i = 0; i < count && !*out; i++) {
+        bool holds;
+        enum err_code rc = find_holds(r, v[i].when, scope, &holds, e);
+        if (rc != ERR_NONE) {
+            return rc;
+        }
+        *out = holds ? &v[i] : NULL;
+    }
+    return ERR_NONE;
+}
+
+static enum err_code check_refused(const struct run *r, const struct verdict *v, size_t count,
+                                   const struct record_scope *scope, struct err *e)
+{
+    const struct verdict *refused;
+    enum err_code rc = judge(r, v, count, scope, &refused, e);
+    if (rc == ERR_NONE && refused) {
+        ERR(e, ERR_VALUE, 0, "%s", refused->reason);
+        rc = refused->at ? find_place(refused->at, scope, e) : ERR_VALUE;
+    }
+    return rc;
+}
+
+/*
+ * The first of the paths that names a time. A day alone is that day's default time when it is the
+ * same day, else its beginning.
+ */
+static enum err_code event_time(const struct making *k, const struct event_rule *x,
+                                const struct record_scope *scope, usec *out, struct err *e)
+{
+    *out = k->default_time;
+    for (size_t i = 0; i < x->time_count; i++) {
+        struct value v;
+        struct hl7_time t;
+        enum err_code rc = find_text(&k->run, x->time[i], scope, &v, e);
+        if (rc == ERR_NONE && v.has != HAS_VALUE) {
+            continue;
+        }
+        if (rc == ERR_NONE) {
+            rc = hl7_time_parse(v.text, &t, e);
+        }
+        if (rc != ERR_NONE) {
+            return rc == ERR_NOMEM ? rc : find_place(x->time[i], scope, e);
+        }
+        if (t.precision < PRECISION_DAY) {
+            continue;
+        }
+        struct convert_rules rules = {.has_offset = k->run.has_offset, .offset = k->run.offset};
+        bool same_day = t.precision == PRECISION_DAY &&
+                        zone_day(*out) == day_of(t.at.year, t.at.month, t.at.day);
+        *out = same_day ? *out : hl7_time_instant(&t, &rules);
+        return ERR_NONE;
+    }
+    return ERR_NONE;
+}
+
+static enum err_code make_event(struct making *k, const struct mapping *m,
+                                const struct event_rule *x, const struct record_scope *scope,
+                                struct err *e)
+{
+    struct spot at = {scope, 0};
+    struct event *event = new_event(k, e);
+    struct event_builder *b = event ? event_new(k->run.a, x->type) : NULL;
+    bool any = x->changed_count == 0;
+    if (!b) {
+        return event ? ERR(e, ERR_NOMEM, 0, "no memory for an event") : e->code;
+    }
+    *event = (struct event){.type = x->type, .test = k->out->test};
+    enum err_code rc = check_refused(&k->run, x->refuse, x->refuse_count, scope, e);
+    if (rc == ERR_NONE) {
+        rc = event_time(k, x, scope, &at.time, e);
+    }
+    if (rc == ERR_NONE && x->type->subject) {
+        rc = patient_key(k, m, &at, x->type->name, event->subject, e);
+    }
+    if (rc == ERR_NONE) {
+        rc = set_fields(k, x, &at, b, e);
+    }
+    if (rc == ERR_NONE) {
+        rc = set_lists(k, x, &at, b, e);
+    }
+    if (rc == ERR_NONE && x->changed_count) {
+        rc = set_changed(k, x, &at, b, &any, e);
+    }
+    if (rc != ERR_NONE || !any) {
+        return rc; /* an update that names nothing is no event */
+    }
+    rc = check_required(x, &at, b, e);
+    if (rc == ERR_NONE) {
+        rc = event_finish(b, event, e);
+    }
+    if (rc == ERR_NONE) {
+        event->time = at.time;
+        key_event(k->run.context->keys, k->run.context->message_id, str_of(x->type->name),
+                  (unsigned)k->count, event->id);
+        k->count++;
+    }
+    return rc;
+}
+
+static enum err_code make_events(struct making *k, const struct mapping *m,
+                                 const struct event_rule *x, struct err *e)
+{
+    unsigned count = x->each.count ? record_count(k->run.record, x->each.paths[0], NULL) : 1;
+    enum err_code rc = ERR_NONE;
+    for (unsigned n = 1; n <= count && rc == ERR_NONE; n++) {
+        struct repetition memory;
+        const struct record_scope *scope = find_scope(&x->each, n, NULL, &memory);
+        bool holds;
+        rc = find_holds(&k->run, x->when, scope, &holds, e);
+        if (rc == ERR_NONE && holds) {
+            rc = make_event(k, m, x, scope, e);
+        }
+    }
+    return rc;
+}
+
+/* ---- one mapping, and the set ---- */
+
+static enum err_code add_label(struct making *k, const struct mapping *m, struct err *e)
+{
+    k->out->mapping =
+        k->out->mapping ? arena_printf(k->run.a, "%s+%s", k->out->mapping, m->label) : m->label;
+    return k->out->mapping ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a name");
+}
+
+static enum err_code run_mapping(struct making *k, const struct mapping *m, struct err *e)
+{
+    const struct verdict *ignored;
+    enum err_code rc = judge(&k->run, m->ignore, m->ignore_count, NULL, &ignored, e);
+    if (rc != ERR_NONE) {
+        return rc;
+    }
+    if (ignored) {
+        k->out->reason = ignored->reason;
+        return k->out->mapping ? ERR_NONE : add_label(k, m, e);
+    }
+    rc = check_refused(&k->run, m->refuse, m->refuse_count, NULL, e);
+    size_t before = k->count;
+    for (size_t i = 0; i < m->event_count && rc == ERR_NONE; i++) {
+        if (!m->events[i].otherwise || k->count == before) {
+            rc = make_events(k, m, &m->events[i], e);
+        }
+    }
+    if (rc != ERR_NONE) {
+        k->out->mapping = m->label; /* whose rule it was */
+        return rc;
+    }
+    return k->count > before ? add_label(k, m, e) : ERR_NONE;
+}
+
+static enum err_code run_set(struct making *k, struct err *e)
+{
+    struct value code, trigger, processing;
+    bool any = false;
+    enum err_code rc = header(&k->run, HEADER_CODE, &code, e);
+    if (rc == ERR_NONE) {
+        rc = header(&k->run, HEADER_TRIGGER, &trigger, e);
+    }
+    if (rc == ERR_NONE && trigger.has != HAS_VALUE) {
+        rc = header(&k->run, HEADER_EVENT_TYPE, &trigger, e);
+    }
+    if (rc == ERR_NONE) {
+        rc = header(&k->run, HEADER_PROCESSING, &processing, e);
+    }
+    if (rc != ERR_NONE) {
+        return rc;
+    }
+    k->out->test = str_is(processing.text, "T") || str_is(processing.text, "D");
+    k->default_time = default_time(&k->run, k->run.context->received_at);
+    for (size_t i = 0; i < k->run.set->count && rc == ERR_NONE; i++) {
+        const struct mapping *m = k->run.set->mappings[i];
+        if (meant_for(m, code.text, trigger.text)) {
+            any = true;
+            rc = run_mapping(k, m, e);
+        }
+    }
+    if (rc == ERR_NONE && k->count == 0 && !k->out->reason) {
+        k->out->reason = any ? "no rule applies" : "no mapping for this message type";
+    }
+    return rc;
+}
+
+enum err_code mapping_run(const struct mapping_set *m, const struct record *r,
+                          const struct mapping_context *c, struct arena *a, struct mapped *out,
+                          struct err *e)
+{
+    struct making k = {.run = {.set = m, .record = r, .context = c, .a = a}, .out = out};
+    struct err problem = {.code = ERR_NONE};
+    *out = (struct mapped){.state = MAPPING_IGNORED};
+    enum err_code rc = run_set(&k, &problem);
+    if (rc == ERR_NOMEM) {
+        if (e) {
+            *e = problem;
+        }
+        return rc;
+    }
+    if (rc != ERR_NONE) {
+        out->state = MAPPING_QUARANTINED;
+        out->problem = problem;
+        out->reason = NULL;
+    } else if (k.count) {
+        out->state = MAPPING_MAPPED;
+        out->reason = NULL;
+        out->events = k.events;
+        out->count = k.count;
+    }
+    return ERR_NONE;
+}

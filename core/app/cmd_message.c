@@ -8,9 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak mapping_load
-#pragma weak mapping_free
-
 static const char help[] =
     "usage: dari message list [--state mapped|ignored|quarantined] [--feed F] [--control-id ID] "
     "[--type T]\n"

@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#pragma weak mapping_load
-#pragma weak mapping_free
-#pragma weak mapping_run
-
 enum { DRAIN_MS = 5000, LOOK_MS = 20, MAX_MESSAGE = 256 * 1024 * 1024 };
 
 struct feed {

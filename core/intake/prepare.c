@@ -2,10 +2,6 @@
 
 #include "core/record/record.h"
 
-#pragma weak mapping_load
-#pragma weak mapping_free
-#pragma weak mapping_run
-
 int prepare_condition(const struct err *problem)
 {
     switch (problem->code) {

@@ -329,7 +329,7 @@ BEGIN
                'received site=' || p_site || ' feed=' || p_feed || ' message=' || v_nos[m.i]
                || ' id=' || encode(m.id, 'hex') || ' digest=' || encode(sha256(m.sealed), 'hex')
                || ' state=' || CASE WHEN m.refused THEN 'quarantined' ELSE m.state END
-               || ' reply=' || m.code || ' mapping=' || coalesce(m.mapping, '-')
+               || ' reply=' || CASE WHEN m.refused THEN left(m.code, 1) || 'R' ELSE m.code END || ' mapping=' || coalesce(m.mapping, '-')
                || ' events=' || CASE WHEN m.n > 0 THEN m.first || '-' || (m.first + m.n - 1) ELSE '-' END
                || ' eventsdigest=' || coalesce(m.digest, '-')
                || ' at=' || dari.instant(p_at) || ' idx=' || (v_idx + m.k)

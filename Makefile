@@ -20,7 +20,7 @@ PKGS   := libxml-2.0 libzmq libpq libcrypto libssl log4c libevent libevent_opens
 # Only a goal that compiles asks the compiler and pkg-config what they have.
 ifneq ($(filter-out help setup clean demo test check-source format,$(or $(MAKECMDGOALS),all)),)
 cc-opt  = $(shell $(CC) -Werror $(1) -xc -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
-WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wno-format-zero-length -Wno-format-truncation -Wundef -Wvla \
+WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wno-format-zero-length $(call cc-opt,-Wno-format-truncation) -Wundef -Wvla \
           -Wwrite-strings -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
           -Wold-style-definition -Wno-sign-conversion $(call cc-opt,-Wlogical-op) \
           $(call cc-opt,-Wduplicated-cond) $(call cc-opt,-Wjump-misses-init)

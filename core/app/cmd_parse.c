@@ -2,6 +2,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/file.h"
+#include "core/base/text.h"
 #include "core/hl7/hl7.h"
 #include "core/hl7/split.h"
 
@@ -245,22 +246,12 @@ static void complain(struct job *j, const char *file, size_t n, const struct err
     j->failed = true;
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == 0x1b) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Bytes that mean the same in every set are shown even when MSH-18 names one that nobody knows. */
 static enum err_code decode(struct job *j, struct str raw, const enum charset *override,
                             struct str *text, enum charset *used, struct err *e)
 {
     enum err_code code = hl7_decode(j->message, raw, override, CHARSET_UTF8, text, used, e);
-    if (code == ERR_UNSUPPORTED && is_ascii(raw)) {
+    if (code == ERR_UNSUPPORTED && text_ascii(raw) == raw.n && !memchr(raw.p, 0x1b, raw.n)) {
         *text = raw;
         *used = CHARSET_ASCII;
         code = ERR_NONE;

@@ -54,13 +54,8 @@ const char *charset_name(enum charset c)
 
 static bool is_ascii(struct str s, size_t *bad)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80) {
-            *bad = i;
-            return false;
-        }
-    }
-    return true;
+    *bad = text_ascii(s);
+    return *bad == s.n;
 }
 
 /* iconv descriptors are kept: opening one costs a file look-up. One thread, one set per direction.

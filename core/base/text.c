@@ -1,6 +1,9 @@
 #include "core/base/text.h"
 
 #include <stdint.h>
+#include <string.h>
+
+#include <stdint.h>
 
 void text_base32(struct str bytes, char *out)
 {
@@ -72,11 +75,30 @@ static size_t sequence(const unsigned char *s, size_t n)
     return len;
 }
 
+size_t text_ascii(struct str s)
+{
+    size_t i = 0;
+    for (uint64_t eight; i + sizeof eight <= s.n; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        if (eight & UINT64_C(0x8080808080808080)) {
+            break;
+        }
+    }
+    while (i < s.n && (unsigned char)s.p[i] < 0x80) {
+        i++;
+    }
+    return i;
+}
+
 bool text_utf8(struct str s, size_t *bad)
 {
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
     while (i < s.n) {
+        i += text_ascii(str_cut(s, i, s.n));
+        if (i == s.n) {
+            break;
+        }
         size_t len = sequence(p + i, s.n - i);
         if (!len) {
             *bad = i;

@@ -12,6 +12,9 @@ void text_base32(struct str bytes, char *out);
 /* out receives s.n / 2 bytes. ERR_VALUE with the position of the first bad digit. */
 enum err_code text_unhex(struct str s, char *out, struct err *e);
 
+/* How many bytes at the front are ASCII. */
+size_t text_ascii(struct str s);
+
 /* Valid UTF-8 (no overlong forms, no surrogates)? *bad is the offset of the first wrong byte. */
 bool text_utf8(struct str s, size_t *bad);
 

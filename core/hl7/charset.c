@@ -161,10 +161,15 @@ enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *ov
     enum err_code code = hl7_decode_bytes(a, *used, body, text, e);
     if (code == ERR_CHARSET && e) {
         char place[HL7_PLACE];
-        e->pos += raw.n - body.n;
-        if (!is_utf16(*used)) {
-            err_at(e, "%s", hl7_place(raw, e->pos, place));
+        size_t at = e->pos += raw.n - body.n;
+        struct str before = raw;
+        if (is_utf16(*used)) {
+            /* the place is counted in what could be decoded */
+            before = (struct str){"", 0};
+            hl7_decode_bytes(a, *used, str_cut(raw, 0, at & ~(size_t)1), &before, NULL);
+            at = before.n;
         }
+        err_at(e, "%s", hl7_place(before, at, place));
     }
     return code;
 }

@@ -5,14 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool at_end(char c)
-{
-    return c == '\r' || c == '\n';
-}
-
 static size_t line_end(struct str text, size_t from)
 {
-    while (from < text.n && !at_end(text.p[from])) {
+    while (from < text.n && text.p[from] != '\r' && text.p[from] != '\n') {
         from++;
     }
     return from;
@@ -63,8 +58,8 @@ const char *hl7_place(struct str text, size_t offset, char out[HL7_PLACE])
 
 bool hl7_raw_msh(struct str raw, struct str *msh)
 {
-    size_t at = hl7_leading(raw);
-    *msh = str_cut(raw, at, line_end(raw, at));
+    size_t at = hl7_leading(raw), cr = str_find(raw, '\r', at);
+    *msh = str_cut(raw, at, str_find(str_cut(raw, 0, cr), '\n', at));
     return msh->n > 3 && memcmp(msh->p, "MSH", 3) == 0;
 }
 

@@ -1,5 +1,6 @@
 #include "core/hl7/reply.h"
 
+#include "core/base/text.h"
 #include "core/hl7/internal.h"
 
 #include <stdio.h>
@@ -85,20 +86,35 @@ static struct str bounded(struct str s, size_t max)
     return s.n <= max ? s : (struct str){"", 0};
 }
 
+enum { FIELDS = 19 };
+
+/* MSH-2 to MSH-18 in one pass, at their own index; what is not there stays empty. */
+static void split_msh(struct str msh, struct str fields[FIELDS])
+{
+    struct str rest = str_cut(msh, 4, msh.n);
+    for (int i = 0; i < FIELDS; i++) {
+        fields[i] = (struct str){"", 0};
+    }
+    for (int i = 2; i < FIELDS && str_next(&rest, msh.p[3], &fields[i]); i++) {
+    }
+}
+
 /* From a MSH segment whose delimiters are known. */
 static void read_sender(struct sender *s, struct str msh)
 {
-    s->app = bounded(hl7_raw_field(msh, 3), MAX_HEADER_FIELD);
-    s->facility = bounded(hl7_raw_field(msh, 4), MAX_HEADER_FIELD);
-    s->to_app = bounded(hl7_raw_field(msh, 5), MAX_HEADER_FIELD);
-    s->to_facility = bounded(hl7_raw_field(msh, 6), MAX_HEADER_FIELD);
-    s->trigger = piece(hl7_raw_field(msh, 9), s->d.component, 2);
-    s->control_id = hl7_raw_field(msh, 10);
-    s->processing = bounded(hl7_raw_field(msh, 11), 64);
-    s->version_field = bounded(hl7_raw_field(msh, 12), 256);
-    s->accept = hl7_raw_field(msh, 15);
-    s->application = hl7_raw_field(msh, 16);
-    s->charset = bounded(hl7_raw_field(msh, 18), MAX_CHARSET_NAME);
+    struct str f[FIELDS];
+    split_msh(msh, f);
+    s->app = bounded(f[3], MAX_HEADER_FIELD);
+    s->facility = bounded(f[4], MAX_HEADER_FIELD);
+    s->to_app = bounded(f[5], MAX_HEADER_FIELD);
+    s->to_facility = bounded(f[6], MAX_HEADER_FIELD);
+    s->trigger = piece(f[9], s->d.component, 2);
+    s->control_id = f[10];
+    s->processing = bounded(f[11], 64);
+    s->version_field = bounded(f[12], 256);
+    s->accept = f[15];
+    s->application = f[16];
+    s->charset = bounded(f[18], MAX_CHARSET_NAME);
     s->version = version_of(piece(s->version_field, s->d.component, 1));
 }
 
@@ -131,13 +147,18 @@ static void read_raw_sender(struct sender *s, struct str raw)
 /* A field of the sender as it came, but nothing that could end a segment or a frame. */
 static void put_field(struct buf *out, const struct sender *s, struct str field)
 {
+    size_t from = 0;
     for (size_t i = 0; i < field.n; i++) {
         if ((unsigned char)field.p[i] >= ' ' || field.p[i] == '\t') {
-            buf_addc(out, field.p[i]);
-        } else if (s->d.escape) {
+            continue;
+        }
+        buf_add(out, str_cut(field, from, i));
+        from = i + 1;
+        if (s->d.escape) {
             buf_printf(out, "%cX%02X%c", s->d.escape, (unsigned char)field.p[i], s->d.escape);
         }
     }
+    buf_add(out, str_cut(field, from, field.n));
 }
 
 /* Our own words. Without an escape character what cannot be said becomes a blank. */
@@ -186,19 +207,30 @@ static const char *code_of(const struct sender *s, enum hl7_verdict v)
     return result && wants(s->application, success) ? original[v] : NULL;
 }
 
+static char *put_two(char *to, int n)
+{
+    to[0] = (char)('0' + n / 10 % 10);
+    to[1] = (char)('0' + n % 10);
+    return to + 2;
+}
+
 static void put_time(struct buf *out, const struct sender *s, usec at)
 {
     struct civil c = zone_local(at);
-    buf_printf(out, "%04d%02d%02d%02d%02d%02d", c.year, c.month, c.day, c.hour, c.minute, c.second);
+    char text[19], *to = put_two(put_two(text, c.year / 100), c.year);
+    to =
+        put_two(put_two(put_two(put_two(put_two(to, c.month), c.day), c.hour), c.minute), c.second);
     if (s->version != 21) {
         int minutes = c.offset / 60, away = minutes < 0 ? -minutes : minutes;
-        buf_printf(out, "%c%02d%02d", minutes < 0 ? '-' : '+', away / 60, away % 60);
+        *to++ = minutes < 0 ? '-' : '+';
+        to = put_two(put_two(to, away / 60), away % 60);
     }
+    buf_add(out, (struct str){text, (size_t)(to - text)});
 }
 
 static void put_type(struct buf *out, const struct sender *s)
 {
-    buf_addz(out, "ACK");
+    buf_add(out, STR("ACK"));
     if (s->version == 21 || s->version == 22 || !is_code(s->trigger)) {
         return;
     }
@@ -213,26 +245,28 @@ static void put_type(struct buf *out, const struct sender *s)
 static void put_header(struct buf *out, const struct sender *s, const struct hl7_reply *r,
                        const char *charset)
 {
-    char f = s->d.field;
-    buf_printf(out, "MSH%c", f);
+    const char f[] = {s->d.field, s->d.field, s->d.field, s->d.field, s->d.field, s->d.field};
+    const struct str one = {f, 1}, two = {f, 2}, six = {f, 6};
+    const struct str names[] = {s->to_app, s->to_facility, s->app, s->facility};
+    buf_add(out, STR("MSH"));
+    buf_add(out, one);
     buf_add(out, s->encoding);
-    const struct str fields[] = {s->to_app, s->to_facility, s->app, s->facility};
     for (int i = 0; i < 4; i++) {
-        buf_addc(out, f);
-        put_field(out, s, fields[i]);
+        buf_add(out, one);
+        put_field(out, s, names[i]);
     }
-    buf_addc(out, f);
+    buf_add(out, one);
     put_time(out, s, r->at);
-    buf_printf(out, "%c%c", f, f);
+    buf_add(out, two);
     put_type(out, s);
-    buf_addc(out, f);
+    buf_add(out, one);
     buf_add(out, r->id);
-    buf_addc(out, f);
+    buf_add(out, one);
     put_field(out, s, s->processing.n ? s->processing : STR("P"));
-    buf_addc(out, f);
+    buf_add(out, one);
     put_field(out, s, s->version_field.n ? s->version_field : STR("2.5.1"));
     if (charset) {
-        buf_printf(out, "%c%c%c%c%c%c", f, f, f, f, f, f);
+        buf_add(out, six);
         put_field(out, s, str_of(charset));
     }
     buf_addc(out, '\r');
@@ -302,7 +336,10 @@ static void put_reply(struct buf *out, const struct sender *s, const struct hl7_
                       const char *code, const char *charset)
 {
     put_header(out, s, r, charset);
-    buf_printf(out, "MSA%c%s%c", s->d.field, code, s->d.field);
+    buf_addz(out, "MSA");
+    buf_addc(out, s->d.field);
+    buf_addz(out, code);
+    buf_addc(out, s->d.field);
     put_field(out, s, s->control_id);
     bool failed = r->verdict != HL7_ACCEPT;
     if (s->version && s->version < 25 && (failed || r->text)) {
@@ -315,27 +352,18 @@ static void put_reply(struct buf *out, const struct sender *s, const struct hl7_
     }
 }
 
-static bool is_ascii(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A reply in the set of a message that was decoded. UTF-16 does not fit a frame: UTF-8 instead. */
-static bool encode(struct buf *out, const struct hl7_msg *m, struct str reply)
+/* The reply behind `from` in the set of a decoded message. UTF-16 does not fit a frame: UTF-8 then.
+ */
+static void encode(struct buf *out, size_t from, const struct hl7_msg *m)
 {
     enum charset set = m->memory->charset;
-    struct str bytes = reply;
+    struct str bytes;
     if (set != CHARSET_UTF16 && set != CHARSET_UTF16LE &&
-        charset_encode(m->arena, set, reply, &bytes, NULL) != ERR_NONE) {
-        return false;
+        charset_encode(m->arena, set, str_cut(buf_str(out), from, out->n), &bytes, NULL) ==
+            ERR_NONE) {
+        out->n = from;
+        buf_add(out, bytes);
     }
-    buf_add(out, bytes);
-    return true;
 }
 
 /* MSH-18 of a reply that is not ASCII; NULL when there is nothing to say. */
@@ -369,19 +397,14 @@ void hl7_reply(struct buf *out, const struct hl7_msg *m, struct str raw, const s
     if (!code) {
         return;
     }
-    struct buf one;
-    buf_init(&one, out->max);
-    put_reply(&one, &s, r, code, NULL);
-    if (is_ascii(buf_str(&one))) {
-        buf_add(out, buf_str(&one));
-    } else {
+    size_t from = out->n;
+    put_reply(out, &s, r, code, NULL);
+    if (buf_ok(out) && text_ascii(str_cut(buf_str(out), from, out->n)) < out->n - from) {
         char named[MAX_CHARSET_NAME + 1];
-        buf_reset(&one);
-        put_reply(&one, &s, r, code, charset_field(m, &s, named));
-        if (!m || !encode(out, m, buf_str(&one))) {
-            buf_add(out, buf_str(&one));
+        out->n = from;
+        put_reply(out, &s, r, code, charset_field(m, &s, named));
+        if (m && buf_ok(out)) {
+            encode(out, from, m);
         }
     }
-    out->failed = out->failed || !buf_ok(&one);
-    buf_release(&one);
 }

@@ -61,8 +61,13 @@ enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in,
                                struct err *e)
 {
     bool marked = str_starts(in, STR("\xfe\xff")) || str_starts(in, STR("\xff\xfe"));
+    enum err_code code;
     if (set == CHARSET_UTF16LE && marked) {
-        in = str_cut(in, 2, in.n);
+        code = charset_decode(a, set, str_cut(in, 2, in.n), out, e);
+        if (code == ERR_CHARSET && e) {
+            e->pos += 2;
+        }
+        return code;
     }
     if (set != CHARSET_UTF16 || marked) {
         return charset_decode(a, set, in, out, e);
@@ -73,7 +78,7 @@ enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in,
     }
     memcpy(p, "\xfe\xff", 2);
     memcpy(p + 2, in.p, in.n);
-    enum err_code code = charset_decode(a, set, (struct str){p, in.n + 2}, out, e);
+    code = charset_decode(a, set, (struct str){p, in.n + 2}, out, e);
     if (code == ERR_CHARSET && e) {
         e->pos = e->pos >= 2 ? e->pos - 2 : 0;
     }

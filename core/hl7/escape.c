@@ -244,9 +244,13 @@ static void put_hex(struct buf *out, struct hl7_delimiters d, enum charset set, 
                set == CHARSET_UTF16LE ? "00" : "", d.escape);
 }
 
-static bool must_be_hex(char c)
+/* Not ESC, SO and SI where they switch sets: in hexadecimal they would switch, not be themselves.
+ */
+static bool must_be_hex(enum charset set, char c)
 {
-    return (unsigned char)c < ' ' && c != '\t';
+    bool shifts = set == CHARSET_ISO2022JP || set == CHARSET_ISO2022KR;
+    return (unsigned char)c < ' ' && c != '\t' &&
+           !(shifts && (c == 0x1b || c == 0x0e || c == 0x0f));
 }
 
 enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum charset set,
@@ -256,7 +260,7 @@ enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum cha
     size_t from = 0;
     for (size_t i = 0; i < in.n; i++) {
         char c = in.p[i], letter = letter_of(d, c);
-        bool hex = must_be_hex(c) || quotes;
+        bool hex = must_be_hex(set, c) || quotes;
         if (!letter && !hex) {
             continue;
         }
@@ -275,10 +279,10 @@ enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum cha
     return buf_ok(out) ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a value");
 }
 
-static bool needs_escape(struct hl7_delimiters d, struct str in)
+static bool needs_escape(struct hl7_delimiters d, enum charset set, struct str in)
 {
     for (size_t i = 0; i < in.n; i++) {
-        if (must_be_hex(in.p[i]) || letter_of(d, in.p[i])) {
+        if (must_be_hex(set, in.p[i]) || letter_of(d, in.p[i])) {
             return true;
         }
     }
@@ -289,7 +293,7 @@ enum err_code hl7_escape(struct arena *a, const struct hl7_msg *m, struct str in
                          struct err *e)
 {
     *out = in;
-    if (!needs_escape(m->d, in)) {
+    if (!needs_escape(m->d, m->memory->charset, in)) {
         return ERR_NONE;
     }
     *out = (struct str){"", 0};

@@ -146,6 +146,8 @@ static void refusals(void **state)
         {"ASCII said, UTF-8 sent", STR(HEAD("ASCII") "PID|||||" UHONG), ERR_CHARSET, 54, "PID-5"},
         {"CP949 said, cut in a character", STR(HEAD("KS X 1001") "PID|\rPID|||||\xc8\r"),
          ERR_CHARSET, 63, "PID(2)-5"},
+        {"half a character of UTF-16", STR("\xff\xfeM\0S\0H\0|\0^\0~\0|\0A\0|\0B\0|"), ERR_CHARSET,
+         22, "MSH-4"},
         {"nothing said, not UTF-8", STR(HEAD("") "PID||\x80"), ERR_CHARSET, 46, "PID-2"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {

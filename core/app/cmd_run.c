@@ -138,7 +138,6 @@ static void start(struct supervisor *s, struct child *c)
         return;
     }
     if (c->pid == 0) {
-        log_close();
         sigprocmask(SIG_SETMASK, &s->before, NULL);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent) {

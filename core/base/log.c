@@ -1,5 +1,8 @@
 #include "core/base/log.h"
 
+#include "core/base/arena.h"
+#include "core/base/file.h"
+
 #include <errno.h>
 #include <log4c.h>
 #include <stdarg.h>
@@ -64,10 +67,38 @@ static void no_other_log4crc(void)
     setenv("LOG4C_RCPATH", "/nonexistent", 1);
 }
 
+/* log4c 1.2.4 ends the process by an assertion when a comment stands before the root element. */
+static enum err_code check_rc(const char *rc, struct err *e)
+{
+    struct str text;
+    struct arena *a = arena_new(0);
+    if (!a) {
+        return ERR(e, ERR_NOMEM, 0, "no memory");
+    }
+    enum err_code code = file_read(a, rc, 1024 * 1024, &text, e);
+    if (code == ERR_NONE) {
+        const char *comment = strstr(text.p, "<!--"), *root = strstr(text.p, "<log4c");
+        if (!root || (comment && comment < root)) {
+            code = ERR(e, ERR_CONFIG, 0, "%s: %s", rc,
+                       root ? "log4c cannot read a comment before <log4c>: put it inside" : "has no <log4c>");
+        }
+    }
+    arena_free(&a);
+    return code;
+}
+
 enum err_code log_open(const char *role, const char *rc, struct err *e)
 {
     snprintf(role_name, sizeof role_name, "%s", role);
     journal = getenv("JOURNAL_STREAM") != NULL;
+    if (category) { /* a role, after the fork: log4c cannot be ended and begun again */
+        category = log4c_category_get(role_name);
+        return ERR_NONE;
+    }
+    enum err_code code = rc ? check_rc(rc, e) : ERR_NONE;
+    if (code != ERR_NONE) {
+        return code;
+    }
     no_other_log4crc();
     char *home = getenv("HOME");
     char saved[512];

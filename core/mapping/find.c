@@ -6,6 +6,11 @@ enum err_code find_place(const struct record_path *path, const struct record_sco
                          struct err *e)
 {
     struct str text = record_path_text(path);
+    size_t choice = str_find(text, '[', 0), end = str_find(text, ']', choice);
+    if (end < text.n) { /* the place of PID-3[5='MR'].1 is PID-3.1 */
+        struct str below = str_cut(text, end + 1, text.n);
+        return err_at(e, "%.*s%.*s", (int)choice, text.p, STR_ARG(below));
+    }
     for (const struct record_scope *s = scope; s; s = s->up) {
         struct str over = record_path_text(s->over);
         bool below = text.n == over.n || (text.n > over.n && strchr("-.[", text.p[over.n]));

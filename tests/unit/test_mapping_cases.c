@@ -1,0 +1,212 @@
+/*
+ * mappings/hl7v2/cases: each folder holds in.hl7 and what must become of it, in expected.txt (see
+ * mappings/README.md). With DARI_CASES=write the expectations are written anew: read the difference
+ * before committing it.
+ */
+#include "core/base/file.h"
+#include "core/hl7/split.h"
+#include "core/intake/prepare.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define FOLDER "mappings/hl7v2/cases"
+
+enum { MAX_FILE = 1 << 20, MAX_KEYS = 256 };
+
+/* 2026-03-11 10:00 in Seoul: when every message was received */
+static const usec received = (usec)1773190800 * USEC_SECOND;
+
+static struct {
+    struct arena *arena, *message;
+    struct catalogue *catalogue;
+    struct mapping_set *mapping;
+    struct keyring *keys;
+} t;
+
+static int setup(void **state)
+{
+    (void)state;
+    struct problems p = {0};
+    char folder[] = "/tmp/dari-cases-XXXXXX", path[64];
+    static const struct str hex =
+        STR_INIT("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
+    t.arena = arena_new(0);
+    t.message = arena_new(0);
+    if (!mkdtemp(folder)) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s/site.key", folder);
+    bool ok = file_write(path, hex, 0600, NULL) == ERR_NONE &&
+              keyring_open(folder, &t.keys, NULL) == ERR_NONE;
+    unlink(path);
+    rmdir(folder);
+    t.catalogue = catalogue_load("mappings/catalogue.xml", &p);
+    t.mapping = t.catalogue ? mapping_load("mappings/hl7v2", t.catalogue, &p) : NULL;
+    problems_print(&p, stderr);
+    problems_release(&p);
+    return ok && t.mapping && zone_set("Asia/Seoul", NULL) == ERR_NONE ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mapping_free(&t.mapping);
+    catalogue_free(&t.catalogue);
+    keyring_free(&t.keys);
+    arena_free(&t.message);
+    arena_free(&t.arena);
+    return 0;
+}
+
+/* ---- what became of a case, as text ---- */
+
+/* Keys are hashes: in a case they are called #1, #2 … in the order they appear. */
+struct names {
+    char key[MAX_KEYS][KEY_TEXT];
+    unsigned count;
+};
+
+static bool key_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z');
+}
+
+static size_t key_at(const char *s)
+{
+    size_t n = 0;
+    while (key_char(s[n])) {
+        n++;
+    }
+    return n == KEY_TEXT - 1 && s[n] == '"' ? n : 0;
+}
+
+static unsigned key_name(struct names *names, const char *key)
+{
+    for (unsigned i = 0; i < names->count; i++) {
+        if (memcmp(names->key[i], key, KEY_TEXT - 1) == 0) {
+            return i + 1;
+        }
+    }
+    assert_true(names->count < MAX_KEYS);
+    memcpy(names->key[names->count++], key, KEY_TEXT - 1);
+    return names->count;
+}
+
+static void add_named(struct buf *out, struct names *names, const char *json)
+{
+    for (const char *c = json; *c; c++) {
+        buf_addc(out, *c);
+        size_t n = *c == '"' ? key_at(c + 1) : 0;
+        if (n) {
+            buf_printf(out, "#%u", key_name(names, c + 1));
+            c += n;
+        }
+    }
+}
+
+static bool allow(void *ctx, const struct event_type *type, const struct field *f)
+{
+    (void)ctx, (void)type, (void)f;
+    return true;
+}
+
+static void add_event(struct buf *out, struct names *names, const struct event *v)
+{
+    static const struct event_cut whole = {.allow = allow};
+    struct buf json, payload;
+    char time[CLOCK_TEXT];
+    struct err e = {0};
+    buf_init(&json, MAX_FILE);
+    buf_init(&payload, MAX_FILE);
+    assert_int_equal(event_payload(&payload, v->type, v->data, v->secret, &whole, &e), ERR_NONE);
+    buf_printf(&json, "{\"type\":\"%s\",\"subject\":\"%s\",\"time\":\"%s\",", v->type->name,
+               v->subject, clock_text(v->time, time));
+    buf_addz(&json, v->test ? "\"test\":true," : "");
+    buf_addz(&json, "\"data\":");
+    buf_add(&json, buf_str(&payload));
+    buf_addz(&json, "}\n");
+    assert_true(buf_ok(&json));
+    add_named(out, names, json.p);
+    buf_release(&payload);
+    buf_release(&json);
+}
+
+static void add_message(struct buf *out, struct names *names, struct str raw)
+{
+    struct prepare_settings s = {.site = "hanbit",
+                                 .feed = "emr",
+                                 .keys = t.keys,
+                                 .mapping = t.mapping,
+                                 .fallback = CHARSET_CP949,
+                                 .max_message = MAX_FILE};
+    struct prepared p;
+    struct err e = {0};
+    arena_reset(t.message);
+    assert_int_equal(prepare_message(&s, t.message, raw, received, &p, &e), ERR_NONE);
+    const struct mapped *m = &p.mapped;
+    switch (m->state) {
+    case MAPPING_MAPPED:
+        for (size_t i = 0; i < m->count; i++) {
+            add_event(out, names, &m->events[i]);
+        }
+        break;
+    case MAPPING_IGNORED:
+        buf_printf(out, "ignored: %s\n", m->reason);
+        break;
+    case MAPPING_QUARANTINED:
+        buf_printf(out, "quarantined: %s %s\n", err_name(m->problem.code), m->problem.where);
+        break;
+    }
+}
+
+static void run_case(const char *name)
+{
+    struct str in, expected = {"", 0}, message;
+    struct names names = {.count = 0};
+    struct buf out;
+    buf_init(&out, MAX_FILE);
+    char *in_path = arena_printf(t.arena, FOLDER "/%s/in.hl7", name);
+    char *out_path = arena_printf(t.arena, FOLDER "/%s/expected.txt", name);
+    assert_int_equal(file_read(t.arena, in_path, MAX_FILE, &in, NULL), ERR_NONE);
+    struct hl7_split split = {.text = in};
+    while (hl7_split_next(&split, &message, NULL)) {
+        add_message(&out, &names, message);
+    }
+    const char *mode = getenv("DARI_CASES");
+    if (mode && strcmp(mode, "write") == 0) {
+        assert_int_equal(file_write(out_path, buf_str(&out), 0644, NULL), ERR_NONE);
+    } else if (file_read(t.arena, out_path, MAX_FILE, &expected, NULL) != ERR_NONE ||
+               !str_eq(expected, buf_str(&out))) {
+        fail_msg("%s\nexpected:\n%.*sgot:\n%s", name, STR_ARG(expected), out.p);
+    }
+    buf_release(&out);
+}
+
+static void test_cases(void **state)
+{
+    (void)state;
+    char **names;
+    size_t count, ran = 0;
+    assert_int_equal(file_list(t.arena, FOLDER, "", &names, &count, NULL), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        if (names[i][0] != '.') {
+            run_case(names[i]);
+            ran++;
+        }
+    }
+    assert_true(ran >= 35);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+    return cmocka_run_group_tests_name("mapping: cases", tests, setup, teardown);
+}

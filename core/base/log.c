@@ -15,6 +15,7 @@
 
 static char role_name[32] = "dari";
 static const log4c_category_t *category;
+static bool started; /* log4c 1.2 cannot be initialised again after log4c_fini() */
 static bool journal; /* journald wants "<6>" in front */
 
 static const struct {
@@ -106,7 +107,10 @@ enum err_code log_open(const char *role, const char *rc, struct err *e)
     setenv("HOME", "/nonexistent", 1);
     log4c_layout_type_set(&layout_type);
     log4c_appender_type_set(&appender_type);
-    log4c_init();
+    if (!started) {
+        log4c_init();
+        started = true;
+    }
     if (home) {
         setenv("HOME", saved, 1);
     }
@@ -130,10 +134,7 @@ enum err_code log_open(const char *role, const char *rc, struct err *e)
 
 void log_close(void)
 {
-    if (category) {
-        category = NULL;
-        log4c_fini();
-    }
+    category = NULL;
 }
 
 /* Control characters would forge lines; they become '?'. */

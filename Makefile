@@ -65,7 +65,7 @@ $(UNIT): $B/%: $B/%.o $(TLIB) $B/libdari.a
 	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
 
 # Fuzz targets: libFuzzer with clang (MODE=fuzz CC=clang); in other modes they replay files.
-$(FUZZ): $B/%: $B/%.o $B/libdari.a $(if $(filter fuzz,$(MODE)),,$B/tests/fuzz/replay.o)
+$(FUZZ): $B/%: $B/%.o $(if $(filter fuzz,$(MODE)),,$B/tests/fuzz/replay.o) $B/libdari.a
 	@echo "  LD  $@"; $(CC) $(LINK) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 $B/.flags: FORCE

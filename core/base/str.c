@@ -15,7 +15,7 @@ struct str str_cut(struct str s, size_t from, size_t to)
     if (from > to) {
         from = to;
     }
-    return (struct str){s.p + from, to - from};
+    return (struct str){from ? s.p + from : s.p, to - from};
 }
 
 static bool is_blank(char c)

@@ -48,7 +48,8 @@ static int init(const char *folder)
         const char *file, *use;
     } curves[] = {{"stream.pub", "consumers get this"},
                   {"segment.pub", "our own consumer"},
-                  {"messaging.pub", "our own consumer"}};
+                  {"messaging.pub", "our own consumer"},
+                  {"tail.pub", "dari tail"}};
     struct err e = {0};
     enum err_code code = keys_init(folder, &e);
     if (code != ERR_NONE && code != ERR_EXISTS) {

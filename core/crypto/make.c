@@ -200,10 +200,9 @@ enum err_code keys_init(const char *folder, struct err *e)
         const struct pair_kind *kind;
         const char *private_name, *public_name;
     } pairs[] = {
-        {&ed25519, "ledger.key", "ledger.pub"},
-        {&curve, "stream.key", "stream.pub"},
-        {&curve, "segment.key", "segment.pub"},
-        {&curve, "messaging.key", "messaging.pub"},
+        {&ed25519, "ledger.key", "ledger.pub"}, {&curve, "stream.key", "stream.pub"},
+        {&curve, "segment.key", "segment.pub"}, {&curve, "messaging.key", "messaging.pub"},
+        {&curve, "tail.key", "tail.pub"},
     };
     bool all = there(folder, "site.key");
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {

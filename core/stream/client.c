@@ -187,7 +187,7 @@ static void grant(struct stream_client *c)
 static void acknowledge(struct stream_client *c)
 {
     char seq[WIRE_DIGITS];
-    int64_t reached = c->passed > c->last ? c->passed : c->last;
+    int64_t reached = stream_passed(c);
     if (c->ack_wanted > 0 && c->ack_wanted == c->last && reached - c->last >= SKIPPED_UNACKED) {
         c->ack_wanted = reached;
     }
@@ -198,6 +198,11 @@ static void acknowledge(struct stream_client *c)
     if (say(c, frames, 2)) {
         c->ack_sent = c->ack_wanted;
     }
+}
+
+int64_t stream_passed(const struct stream_client *c)
+{
+    return c->passed > c->last ? c->passed : c->last;
 }
 
 void stream_ack(struct stream_client *c, int64_t seq)
@@ -425,7 +430,7 @@ static bool handle(struct stream_client *c, struct stream_item *out)
     case REPLY_HINT:
         if (c->state == OPEN) {
             c->passed = r.prev;
-            c->from = c->passed > c->last ? c->passed : c->last;
+            c->from = stream_passed(c);
         }
         return false;
     case REPLY_PONG:

@@ -70,6 +70,9 @@ struct stream_item {
 
 enum stream_what stream_next(struct stream_client *c, int timeout_ms, struct stream_item *out);
 
+/* All up to this number was handed out, or is not for this consumer; 0 before WELCOME. */
+int64_t stream_passed(const struct stream_client *c);
+
 /* Cumulative; call after your own commit. */
 void stream_ack(struct stream_client *c, int64_t seq);
 void stream_nack(struct stream_client *c, int64_t seq, const char *code);

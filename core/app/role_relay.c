@@ -36,7 +36,7 @@ int role_relay(const struct config *c, const struct config_feed *feed)
         .contracts = c->relay.contracts,
         .run = c->run,
         .local = c->relay.local,
-        .address = c->relay.address,
+        .address = c->relay.address && c->relay.address[0] ? c->relay.address : NULL,
         .port = (int)c->relay.port,
         .catalogue = c->catalogue,
         .max_messages = c->relay.max_credit,

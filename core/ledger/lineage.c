@@ -1,8 +1,9 @@
-#include "core/ledger/lineage_internal.h"
+#include "core/ledger/lineage.h"
 
 #include "core/base/num.h"
 #include "core/base/text.h"
 #include "core/ledger/entry.h"
+#include "core/ledger/lineage_internal.h"
 
 #include <string.h>
 

@@ -131,9 +131,8 @@ static void wrong_key_files_are_named(void **state)
     assert_int_equal(public_read(path, key, &e), ERR_CONFIG);
     assert_non_null(strstr(e.msg, path));
     /* A key of another kind, and one under a passphrase (which must not be asked for). */
-    static const char *const other[] = {
-        "-algorithm X25519",
-        "-algorithm ED25519 -aes128 -pass pass:x"};
+    static const char *const other[] = {"-algorithm X25519",
+                                        "-algorithm ED25519 -aes128 -pass pass:x"};
     for (size_t i = 0; i < 2; i++) {
         char command[128];
         snprintf(command, sizeof command, "openssl genpkey %s -out %s 2>/dev/null", other[i], path);

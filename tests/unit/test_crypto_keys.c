@@ -21,7 +21,7 @@ static char folder[128];
 static int setup(void **state)
 {
     (void)state;
-    strcpy(root + sizeof root - 7, "XXXXXX");
+    memcpy(root + sizeof root - 7, "XXXXXX", 7); /* mkdtemp() wrote over it */
     if (!mkdtemp(root)) {
         return -1;
     }

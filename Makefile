@@ -42,6 +42,7 @@ OBJ    := $(patsubst %.c,$B/%.o,$(filter-out $(MAIN),$(SRC))) $B/embedded.o
 TLIB   := $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+DRIVER := $(patsubst %.c,$B/%,$(sort $(wildcard tests/integration/*.c)))
 EMBED  := $(sort $(wildcard config/schemas/*.rng core/store/migrations/*.sql))
 
 all: $B/dari
@@ -71,8 +72,13 @@ $(FUZZ): $B/%: $B/%.o $(if $(filter fuzz,$(MODE)),,$B/tests/fuzz/replay.o) $B/li
 $B/.flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(ALL)' | cmp -s - $@ || echo '$(CC) $(ALL)' > $@
 
+# What integration tests drive a room with.
+$(DRIVER): $B/%: $B/%.o $B/libdari.a
+	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ $(LIBS)
+
 unit: $(UNIT)
 fuzz: $(FUZZ)
+drivers: $(DRIVER)
 
 # Every header compiles alone.
 HEADERS := $(sort $(wildcard core/*.h core/*/*.h adapters/*/*.h tests/lib/*.h))
@@ -112,7 +118,7 @@ help:
 	@echo "  make check-source layers, owners, banned functions, formatting"
 	@echo "  make fuzz MODE=fuzz CC=clang   build the fuzz targets"
 
--include $(OBJ:.o=.d) $(TLIB:.o=.d) $(UNIT:=.d) $(FUZZ:=.d) $B/core/app/main.d
+-include $(OBJ:.o=.d) $(TLIB:.o=.d) $(UNIT:=.d) $(DRIVER:=.d) $(FUZZ:=.d) $B/core/app/main.d
 
-.PHONY: all unit fuzz check-headers check-source setup demo run test format clean help FORCE
+.PHONY: all unit fuzz drivers check-headers check-source setup demo run test format clean help FORCE
 .SECONDARY:

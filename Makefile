@@ -84,7 +84,7 @@ drivers: $(DRIVER)
 HEADERS := $(sort $(wildcard core/*.h core/*/*.h adapters/*/*.h tests/lib/*.h))
 check-headers: $(patsubst %,$B/%.ok,$(HEADERS))
 $B/%.h.ok: %.h $B/.flags
-	@mkdir -p $(@D); $(CC) $(ALL) -Wno-unused -xc -fsyntax-only -include $< /dev/null && touch $@
+	@mkdir -p $(@D); $(CC) $(filter-out -MMD -MP,$(ALL)) -Wno-unused -xc -fsyntax-only -include $< /dev/null && touch $@
 
 # Layers, owners of libraries, banned functions, formatting. Compiles nothing.
 check-source:

@@ -317,7 +317,7 @@ void peers_drain(struct adapter *a)
 static void give_up(struct peer *p, const char *reason)
 {
     log_warn("mllp.refused", "peer=%s reason=%s", net_peer(p->conn), reason);
-    adapter_count(p->a->host, "refused", 1);
+    adapter_count(p->a->host, "connections_refused", 1);
     hang_up(p);
 }
 
@@ -396,7 +396,7 @@ static void *on_accept(void *listener_ctx, struct net_conn *c)
     struct peer *p = reason ? NULL : calloc(1, sizeof *p);
     if (!p) {
         log_warn("mllp.refused", "peer=%s reason=%s", net_peer(c), reason ? reason : "no-memory");
-        adapter_count(a->host, "refused", 1);
+        adapter_count(a->host, "connections_refused", 1);
         return NULL;
     }
     p->a = a;
@@ -467,7 +467,7 @@ static void on_handshake_failed(void *listener_ctx, const char *peer, const char
 {
     const struct adapter *a = listener_ctx;
     log_warn("mllp.refused", "peer=%s reason=tls detail=\"%s\"", peer, why);
-    adapter_count(a->host, "refused", 1);
+    adapter_count(a->host, "connections_refused", 1);
 }
 
 const struct net_handlers mllp_handlers = {.accept = on_accept,

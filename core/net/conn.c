@@ -6,20 +6,16 @@
 #include "core/net/net_internal.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    OUT_MAX = 256 * 1024 * 1024, /* our owners have tighter limits; this one is against our bugs */
-    OUT_KEEP = 4096              /* an idle connection keeps no more than this */
-};
+/* Our owners have tighter limits; this one is against our bugs. */
+enum { OUT_MAX = 256 * 1024 * 1024 };
 
 static void ready(evutil_socket_t fd, short what, void *ctx);
 static void too_late(evutil_socket_t fd, short what, void *ctx);
-static void flush(struct net_conn *c);
 
 struct net_conn *net_conn_new(struct net_loop *l, int fd)
 {
@@ -140,7 +136,7 @@ void net_conn_finish(struct net_conn *c, const char *why)
     net_conn_release(c);
 }
 
-static void linger(struct net_conn *c)
+void net_conn_linger(struct net_conn *c)
 {
     if (c->tls) {
         tls_io_finish(c->tls);
@@ -150,164 +146,6 @@ static void linger(struct net_conn *c)
         return;
     }
     c->state = NET_LINGERING;
-}
-
-static enum tls_io write_some(struct net_conn *c, size_t *took)
-{
-    struct str left = str_cut(buf_str(&c->out), c->out_at, c->out.n);
-    if (c->tls) {
-        return tls_io_write(c->tls, left.p, left.n, took);
-    }
-    ssize_t n = send(c->fd, left.p, left.n, MSG_NOSIGNAL);
-    if (n >= 0) {
-        *took = (size_t)n;
-        return TLS_IO_DONE;
-    }
-    return errno == EAGAIN || errno == EINTR ? TLS_IO_WANT_WRITE : TLS_IO_FAILED;
-}
-
-static void broken(struct net_conn *c)
-{
-    char text[TLS_IO_TEXT];
-    net_conn_finish(c, c->tls ? tls_io_why(c->tls, text) : strerror(errno));
-}
-
-static void all_left(struct net_conn *c)
-{
-    c->out_at = 0;
-    if (c->out.cap > OUT_KEEP) {
-        buf_release(&c->out);
-    } else {
-        buf_reset(&c->out);
-    }
-    if (c->state == NET_FLUSHING) {
-        linger(c);
-    } else if (c->state == NET_OPEN && c->h->drained) {
-        c->h->drained(c->ctx);
-    }
-}
-
-/* Writes what there is. The caller holds `busy`. */
-static void flush(struct net_conn *c)
-{
-    c->blocked = false;
-    if (!buf_ok(&c->out)) {
-        net_conn_finish(c, "no memory for what has to be sent");
-        return;
-    }
-    while (c->out_at < c->out.n) {
-        size_t took = 0;
-        switch (write_some(c, &took)) {
-        case TLS_IO_DONE:
-            c->out_at += took;
-            break;
-        case TLS_IO_WANT_WRITE:
-            event_add(&c->wr, NULL);
-            c->blocked = true;
-            return;
-        case TLS_IO_WANT_READ: /* rd is on: TLS always listens while it is blocked so */
-            event_add(&c->rd, NULL);
-            c->blocked = true;
-            return;
-        case TLS_IO_END:
-        case TLS_IO_FAILED:
-            broken(c);
-            return;
-        }
-    }
-    all_left(c);
-}
-
-void net_conn_flush_dirty(struct net_loop *l)
-{
-    while (l->dirty) {
-        struct net_conn *c = l->dirty;
-        l->dirty = c->dirty_next;
-        c->dirty = false;
-        c->busy++;
-        if ((c->state == NET_OPEN || c->state == NET_FLUSHING) && !c->blocked) {
-            flush(c);
-        }
-        net_conn_release(c);
-    }
-}
-
-static void make_dirty(struct net_conn *c)
-{
-    if (!c->dirty) {
-        c->dirty = true;
-        c->dirty_next = c->loop->dirty;
-        c->loop->dirty = c;
-        event_active(c->loop->flush, EV_TIMEOUT, 0);
-    }
-}
-
-static enum tls_io read_plain(struct net_conn *c, size_t *got)
-{
-    ssize_t n = recv(c->fd, c->loop->chunk, NET_CHUNK, 0);
-    if (n > 0) {
-        *got = (size_t)n;
-        return TLS_IO_DONE;
-    }
-    if (n == 0) {
-        return TLS_IO_END;
-    }
-    return errno == EAGAIN || errno == EINTR ? TLS_IO_WANT_READ : TLS_IO_FAILED;
-}
-
-/* Whole records as long as they are decrypted already or were full ones; else a call in vain. */
-static enum tls_io read_tls(struct net_conn *c, size_t *got)
-{
-    enum { RECORD = 16 * 1024 };
-    enum tls_io io;
-    size_t n;
-    do {
-        n = 0;
-        io = tls_io_read(c->tls, c->loop->chunk + *got, NET_CHUNK - *got, &n);
-        *got += n;
-    } while (io == TLS_IO_DONE && *got < NET_CHUNK && (n == RECORD || tls_io_pending(c->tls)));
-    return io;
-}
-
-static void peer_ended(struct net_conn *c)
-{
-    c->ended = true;
-    event_del(&c->rd);
-    if (c->state == NET_OPEN && c->h->ended) {
-        c->h->ended(c->ctx);
-    } else if (c->state == NET_OPEN || c->state == NET_LINGERING) {
-        net_conn_finish(c, NULL);
-    } /* FLUSHING goes on to write */
-}
-
-static void read_some(struct net_conn *c)
-{
-    size_t got = 0;
-    enum tls_io io = c->tls ? read_tls(c, &got) : read_plain(c, &got);
-    if (got && c->state == NET_OPEN) {
-        c->h->bytes(c->ctx, (struct str){c->loop->chunk, got});
-    }
-    if (c->state == NET_DEAD) {
-        return;
-    }
-    switch (io) {
-    case TLS_IO_DONE:
-        if (c->tls && !c->paused && tls_io_pending(c->tls)) {
-            event_active(&c->rd, EV_READ, 0);
-        }
-        break;
-    case TLS_IO_WANT_READ:
-        break;
-    case TLS_IO_WANT_WRITE:
-        event_add(&c->wr, NULL);
-        break;
-    case TLS_IO_END:
-        peer_ended(c);
-        break;
-    case TLS_IO_FAILED:
-        broken(c);
-        break;
-    }
 }
 
 static void opened(struct net_conn *c)
@@ -335,7 +173,7 @@ static void opened(struct net_conn *c)
         }
     }
     if (c->state == NET_OPEN && c->out.n) {
-        make_dirty(c); /* what was sent before it stood */
+        net_conn_dirty(c); /* what was sent before it stood */
     }
     if (c->state == NET_OPEN && c->tls && !c->paused && tls_io_pending(c->tls)) {
         event_active(&c->rd, EV_READ, 0);
@@ -358,7 +196,7 @@ static void shake(struct net_conn *c)
         net_conn_finish(c, "the peer hung up during the TLS handshake");
         break;
     case TLS_IO_FAILED:
-        broken(c);
+        net_conn_broken(c);
         break;
     }
 }
@@ -382,14 +220,14 @@ static void ready(evutil_socket_t fd, short what, void *ctx)
     case NET_FLUSHING:
     case NET_LINGERING:
         if (c->blocked) {
-            flush(c);
+            net_conn_flush(c);
             if (c->state == NET_OPEN && c->paused && !c->blocked) {
                 event_del(&c->rd);
             }
         }
         if (c->state != NET_DEAD && !c->ended && !(c->state == NET_OPEN && c->paused) &&
             (what & EV_READ || c->tls)) {
-            read_some(c);
+            net_conn_read(c);
         }
         break;
     case NET_DEAD:
@@ -494,7 +332,7 @@ void net_send(struct net_conn *c, struct str bytes)
     }
     buf_add(&c->out, bytes);
     if (c->state == NET_OPEN && !c->blocked) {
-        make_dirty(c);
+        net_conn_dirty(c);
     }
 }
 
@@ -534,7 +372,7 @@ void net_close(struct net_conn *c, bool after_flush)
         event_add(&c->rd, NULL);
     }
     if (!c->blocked) {
-        make_dirty(c); /* not from here: the caller may be one of our own callbacks */
+        net_conn_dirty(c); /* not from here: the caller may be one of our own callbacks */
     }
 }
 

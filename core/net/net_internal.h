@@ -80,12 +80,19 @@ void net_conn_ready(struct net_conn *c); /* TCP stands: handshake or open */
 void net_conn_finish(struct net_conn *c, const char *why);
 void net_conn_release(struct net_conn *c); /* busy is over; frees what is dead */
 void net_conn_deadline(struct net_conn *c, int64_t ms);
-void net_conn_flush_dirty(struct net_loop *l);
+void net_conn_linger(struct net_conn *c); /* all has left: say so and wait for the peer's end */
 void net_conn_free_all(struct net_loop *l);
 /* A socket that a listener accepted, which is owned from here on. */
 void net_conn_accepted(struct net_listener *l, int fd, const struct sockaddr *peer);
 /* Ends the handshakes that were under way for it. */
 void net_conn_listener_gone(struct net_listener *l);
+
+/* transfer.c: the caller holds `busy`; the connection may be dead afterwards */
+void net_conn_flush(struct net_conn *c);  /* writes what there is */
+void net_conn_read(struct net_conn *c);   /* reads once and hands over */
+void net_conn_broken(struct net_conn *c); /* the last call on it failed: finish with the reason */
+void net_conn_dirty(struct net_conn *c);  /* to be flushed when the loop turns */
+void net_conn_flush_dirty(struct net_loop *l);
 
 /* connect.c */
 void net_search_next(struct net_conn *c);      /* tries the next address */

@@ -526,7 +526,7 @@ static void connections_are_limited_in_all_and_by_address(void **state)
         until_counted(&h, "connections", 2);
         dial(&s[2], &h, NULL);
         run_until(h.loop, is_closed, &s[2]);
-        assert_int_equal(counted(&h, "refused"), 1);
+        assert_int_equal(counted(&h, "connections_refused"), 1);
         net_close(s[0].conn, true);
         until_counted(&h, "connections", 1);
         dial(&s[3], &h, NULL); /* a place is free again */
@@ -553,7 +553,7 @@ static void the_silent_and_the_stuck_are_closed(void **state)
         net_send(s.conn, str_of(cases[i].says));
         run_until(h.loop, is_closed, &s);
         assert_string_equal(s.got.p, FRAME("x"));
-        assert_int_equal(counted(&h, "refused"), cases[i].refused);
+        assert_int_equal(counted(&h, "connections_refused"), cases[i].refused);
         finish(&h, &s, 1);
     }
 }
@@ -602,7 +602,7 @@ static void a_peer_that_does_not_read_its_replies_is_closed(void **state)
         adapter_mllp.reply(h.adapter, h.taken[i].ticket, (struct str){reply, sizeof reply});
     }
     net_send(s.conn, STR(FRAME("one more")));
-    until_counted(&h, "refused", 1);
+    until_counted(&h, "connections_refused", 1);
     assert_int_equal(h.count, 40);
     finish(&h, &s, 1);
 }
@@ -661,7 +661,7 @@ static void tls_with_a_required_certificate(void **state)
     dial(&s[2], &h, NULL);
     net_send(s[2].conn, STR(FRAME("plain")));
     run_until(h.loop, is_closed, &s[2]);
-    until_counted(&h, "refused", 2);
+    until_counted(&h, "connections_refused", 2);
     assert_int_equal(h.count, 1);
     finish(&h, s, 3);
     net_tls_free(&with);

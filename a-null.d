@@ -1,3 +1,0 @@
-null.o: /dev/null tests/lib/cm.h core/base/str.h
-tests/lib/cm.h:
-core/base/str.h:

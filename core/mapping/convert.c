@@ -118,7 +118,8 @@ static enum err_code to_minutes(const struct convert_rules *rules, struct arena 
         return ERR(e, ERR_VALUE, 0, "has a unit that is neither minutes, hours nor seconds");
     }
     int64_t value;
-    enum err_code rc = to_whole(a, in, false, out, &value, e);
+    struct str whole;
+    enum err_code rc = to_whole(a, in, false, &whole, &value, e);
     if (rc != ERR_NONE) {
         return rc;
     }

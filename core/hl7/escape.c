@@ -108,7 +108,7 @@ static char delimiter(struct hl7_delimiters d, char letter)
 /* Could this stand between two escape characters in some version or dialect? */
 static bool plausible(struct str code)
 {
-    if (code.n > MAX_UNKNOWN) {
+    if (code.n == 0 || code.n > MAX_UNKNOWN) {
         return false;
     }
     for (size_t i = 0; i < code.n; i++) {

@@ -52,19 +52,20 @@ static void print_report(const struct ledger_report *r, bool json, bool from_db)
 {
     if (json) {
         printf("{\"site\":\"%s\",\"verified\":%s,\"entries\":%lld,\"sealed\":%lld,"
-               "\"checkpoints\":%lld,\"messages\":%lld,\"events\":%lld,\"problems\":%lld,"
+               "\"checkpoints\":%lld,\"messages\":%lld,\"events\":%lld,\"deliveries\":%lld,"
+               "\"problems\":%lld,"
                "\"first_wrong\":",
                r->site, r->problems ? "false" : "true", (long long)r->entries, (long long)r->sealed,
                (long long)r->checkpoints, (long long)r->messages, (long long)r->events,
-               (long long)r->problems);
+               (long long)r->deliveries, (long long)r->problems);
         printf(r->wrong ? "%lld}\n" : "null}\n", (long long)r->wrong);
         return;
     }
     printf("ledger of %s: %lld entries, %lld checkpoints, %lld entries sealed\n", r->site,
            (long long)r->entries, (long long)r->checkpoints, (long long)r->sealed);
     if (from_db) {
-        printf("compared with their digests: %lld messages, %lld events\n", (long long)r->messages,
-               (long long)r->events);
+        printf("compared with what is stored: %lld messages, %lld events, %lld deliveries\n",
+               (long long)r->messages, (long long)r->events, (long long)r->deliveries);
     }
     if (r->problems == 0) {
         puts("verified");

@@ -4,7 +4,8 @@
  * every root is computed from the same leaves, the checkpoints are also consistent with each other.
  *
  * From the database also: the stored tiles (they tell exactly which entry was changed), the digest
- * of every message as it lies there, the digests of all events, the heads of the stream.
+ * of every message as it lies there, the digests of all events, every delivery, the heads of the
+ * stream.
  *
  * An anchor is a checkpoint that somebody outside kept (every consumer gets them): without one
  * nobody can tell that the newest entries and checkpoints were cut off together, or that everything
@@ -28,10 +29,10 @@ struct ledger_check {
 struct ledger_report {
     char site[64];
     int64_t entries, checkpoints;
-    int64_t sealed;           /* entries under the newest good checkpoint */
-    int64_t problems;         /* 0: verified */
-    int64_t wrong;            /* the first wrong entry that could be told; 0: none */
-    int64_t messages, events; /* whose digests were compared (database only) */
+    int64_t sealed;                       /* entries under the newest good checkpoint */
+    int64_t problems;                     /* 0: verified */
+    int64_t wrong;                        /* the first wrong entry that could be told; 0: none */
+    int64_t messages, events, deliveries; /* compared with what is stored (database only) */
 };
 
 /* ERR_NONE also when there are problems: look into the report. Errors: could not be checked. */

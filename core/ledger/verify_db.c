@@ -19,6 +19,12 @@ DB_STATEMENT(ledger_heads, "SELECT head, ledger FROM dari.stream WHERE site = $1
 DB_STATEMENT(ledger_messages,
              "SELECT m.no, m.sealed FROM unnest($2::bigint[], $3::text[]) AS u(no, day) "
              "JOIN dari.message m ON m.site = $1 AND m.day = u.day::date AND m.no = u.no");
+DB_STATEMENT(ledger_deliveries,
+             "SELECT d.ledger, d.consumer, d.epoch, d.first_seq, d.last_seq, d.events, d.contract "
+             "FROM unnest($2::text[], $3::text[], $4::bigint[]) AS u(day, consumer, last_seq) "
+             "JOIN dari.delivery d ON d.site = $1 AND d.day = u.day::date "
+             "AND d.consumer = u.consumer AND d.last_seq = u.last_seq");
+DB_STATEMENT(ledger_delivery_count, "SELECT count(*) FROM dari.delivery WHERE site = $1");
 DB_STATEMENT(ledger_events, "SELECT seq, id, type, coalesce(subject, ''), data, sealed "
                             "FROM dari.event WHERE site = $1 AND seq BETWEEN $2 AND $3 "
                             "ORDER BY seq, day");
@@ -227,6 +233,90 @@ static enum err_code check_events(struct job *j, const struct db_rows *page, str
     return code;
 }
 
+/* ---- deliveries: who got what must stand in both places ---- */
+
+static bool is_delivery(struct str body)
+{
+    return str_is(entry_kind(body), "delivered");
+}
+
+static bool same_delivery(struct str body, const struct db_rows *r, int i)
+{
+    return str_eq(entry_get(body, "consumer"), db_str(r, i, 1)) &&
+           entry_number(body, "epoch") == db_i64(r, i, 2) &&
+           entry_number(body, "first") == db_i64(r, i, 3) &&
+           entry_number(body, "last") == db_i64(r, i, 4) &&
+           entry_number(body, "events") == db_i64(r, i, 5) &&
+           str_eq(entry_get(body, "contract"), db_str(r, i, 6));
+}
+
+/* The row of entry `idx`, -1 when it is not there. */
+static int delivery_of(const struct db_rows *r, int64_t idx)
+{
+    for (int i = 0; i < db_count(r); i++) {
+        if (db_i64(r, i, 0) == idx) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static enum err_code check_deliveries(struct job *j, const struct db_rows *page, struct err *e)
+{
+    struct db_array *days = db_array_new(j->batch), *consumers = db_array_new(j->batch),
+                    *lasts = db_array_new(j->batch);
+    struct db_args q = {0};
+    struct db_rows *rows;
+    int64_t named = 0;
+    if (!days || !consumers || !lasts) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to verify deliveries");
+    }
+    for (int i = 0; i < db_count(page); i++) {
+        struct str body = db_str(page, i, 1);
+        if (is_delivery(body)) {
+            db_array_str(days, db_str(page, i, 2));
+            db_array_str(consumers, entry_get(body, "consumer"));
+            db_array_i64(lasts, entry_number(body, "last"));
+            named++;
+        }
+    }
+    if (named == 0) {
+        return ERR_NONE;
+    }
+    arg_z(&q, j->walk.site);
+    arg_array(&q, days);
+    arg_array(&q, consumers);
+    arg_array(&q, lasts);
+    enum err_code code = db_run(j->db, j->batch, &ledger_deliveries, &q, &rows, e);
+    for (int i = 0; code == ERR_NONE && i < db_count(page); i++) {
+        struct str body = db_str(page, i, 1);
+        int row = is_delivery(body) ? delivery_of(rows, db_i64(page, i, 0)) : 0;
+        if (!is_delivery(body)) {
+            continue;
+        }
+        if (row < 0) {
+            walk_problem(&j->walk, db_i64(page, i, 0), "names a delivery that is not there");
+        } else if (!same_delivery(body, rows, row)) {
+            walk_problem(&j->walk, db_i64(page, i, 0), "names a delivery that was changed since");
+        }
+    }
+    j->walk.report->deliveries += named;
+    return code;
+}
+
+static enum err_code count_deliveries(struct job *j, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *rows;
+    arg_z(&q, j->walk.site);
+    enum err_code code = db_run(j->db, j->batch, &ledger_delivery_count, &q, &rows, e);
+    if (code == ERR_NONE && db_i64(rows, 0, 0) > j->walk.report->deliveries) {
+        walk_problem(&j->walk, 0, "there are %lld deliveries, the ledger names %lld",
+                     (long long)db_i64(rows, 0, 0), (long long)j->walk.report->deliveries);
+    }
+    return code;
+}
+
 /* ---- the whole ---- */
 
 static enum err_code check_page(struct job *j, const struct db_rows *page, struct err *e)
@@ -237,7 +327,8 @@ static enum err_code check_page(struct job *j, const struct db_rows *page, struc
         code = code == ERR_NONE ? checkpoints_up_to(j, j->walk.report->entries, e) : code;
     }
     code = code == ERR_NONE ? check_messages(j, page, e) : code;
-    return code == ERR_NONE ? check_events(j, page, e) : code;
+    code = code == ERR_NONE ? check_events(j, page, e) : code;
+    return code == ERR_NONE ? check_deliveries(j, page, e) : code;
 }
 
 static enum err_code check_heads(struct job *j, struct err *e)
@@ -264,7 +355,7 @@ static enum err_code check_heads(struct job *j, struct err *e)
         walk_problem(&j->walk, 0, "the stream has %lld events, the ledger names %lld",
                      (long long)head, (long long)(j->walk.next_seq - 1));
     }
-    return ERR_NONE;
+    return count_deliveries(j, e);
 }
 
 static enum err_code run(struct job *j, const struct tree_sink *sink, struct err *e)

@@ -187,7 +187,7 @@ def fill_and_seal(b):
           f"VALUES ('{SITE}', 'vendor', 'vendor', now()); "
           f"INSERT INTO dari.delivery SELECT '{SITE}', '2026-03-11', 'vendor', 10, 1, 10, 'vendor@1:ab', 1, "
           f"'2026-03-11T00:06:00Z', dari.ledger_append('{SITE}', '2026-03-11T00:06:00Z', "
-          f"'delivered site={SITE} consumer=vendor first=1 last=10'); COMMIT;")
+          f"'delivered site={SITE} consumer=vendor epoch=1 first=1 last=10 events=10 contract=vendor@1:ab claimed=-'); COMMIT;")
     total = int(b.sql(f"SELECT ledger FROM dari.stream WHERE site = '{SITE}'"))
     b.wait(lambda: b.sql(f"SELECT max(size) FROM dari.checkpoint WHERE site = '{SITE}'") == str(total),
            "the last checkpoint")
@@ -302,7 +302,7 @@ def other_key(b):
 
 def tampered_rows(b, total):
     """Each change is made, seen, and taken back by restoring the copied tables."""
-    tables = ("ledger", "ledger_tile", "checkpoint", "stream", "message", "event")
+    tables = ("ledger", "ledger_tile", "checkpoint", "stream", "message", "event", "delivery")
     for t in tables:
         b.sql(f"CREATE TABLE public.kept_{t} AS SELECT * FROM dari.{t}")
     m = total // 2
@@ -329,6 +329,11 @@ def tampered_rows(b, total):
         ("a deleted message", "DELETE FROM dari.message WHERE control_id = 'C101'", 101),
         ("a changed event", f"UPDATE dari.event SET data = '{{\"a\":1}}' WHERE id = '{key('event', 102, 0)}'", 102),
         ("a deleted event", f"DELETE FROM dari.event WHERE id = '{key('event', 103, 1)}'", 103),
+        ("a hidden delivery", "DELETE FROM dari.delivery", total),
+        ("a changed delivery", "UPDATE dari.delivery SET consumer = 'other'", total),
+        ("a shortened delivery", "UPDATE dari.delivery SET first_seq = 2", total),
+        ("an invented delivery", "INSERT INTO dari.delivery SELECT site, day, 'ghost', last_seq, first_seq, events, contract, "
+         "epoch, acked_at, ledger FROM dari.delivery", None),
         ("another patient's event", f"UPDATE dari.event SET subject = '{key('x')}' WHERE id = '{key('event', 105, 0)}'", 105),
     ]
     for name, sql, wrong in changes:

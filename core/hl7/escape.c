@@ -139,35 +139,47 @@ static enum what translate(struct sink *s, struct hl7_delimiters d, struct str c
     return (code.n && code.p[0] == 'Z') || plausible(code) ? IS_KEPT : IS_NOTHING_KNOWN;
 }
 
+/* One \X..\ at `at`: its digits, and where it ends. */
+static bool hex_at(struct str in, char esc, size_t at, struct str *digits, size_t *end)
+{
+    if (at + 2 >= in.n || in.p[at] != esc || in.p[at + 1] != 'X') {
+        return false;
+    }
+    *end = str_find(in, esc, at + 1);
+    *digits = str_cut(in, at + 2, *end);
+    (*end)++;
+    return *end <= in.n && is_hex(*digits);
+}
+
 /*
  * A run of \X..\ sequences without anything between them: their bytes together, since a sender may
- * give each byte of a character its own. Returns where the run ends.
+ * give each byte of a character its own. *at moves behind the run.
  */
 static enum err_code put_bytes(struct sink *s, const struct hl7_msg *m, struct str in, size_t *at,
                                struct err *e)
 {
-    char esc = m->d.escape, *bytes = arena_alloc(s->arena, in.n - *at);
-    size_t n = 0, i = *at, end;
-    struct str text;
-    if (!bytes) {
-        return ERR(e, ERR_NOMEM, *at, "no memory for an escape sequence");
+    size_t from = *at, n = 0, end;
+    struct str digits, text;
+    for (size_t i = from; hex_at(in, m->d.escape, i, &digits, &end); i = end) {
+        *at = end;
     }
-    while (i + 2 < in.n && in.p[i] == esc && in.p[i + 1] == 'X' &&
-           (end = str_find(in, esc, i + 1)) < in.n && is_hex(str_cut(in, i + 2, end))) {
-        text_unhex(str_cut(in, i + 2, end), bytes + n, NULL);
-        n += (end - i - 2) / 2;
-        i = end + 1;
+    char *bytes = arena_alloc(s->arena, (*at - from) / 2);
+    if (!bytes) {
+        return ERR(e, ERR_NOMEM, from, "no memory for an escape sequence");
+    }
+    for (size_t i = from; hex_at(in, m->d.escape, i, &digits, &end); i = end) {
+        text_unhex(digits, bytes + n, NULL);
+        n += digits.n / 2;
     }
     enum err_code code =
         hl7_decode_bytes(s->arena, m->memory->charset, (struct str){bytes, n}, &text, e);
     if (code != ERR_NONE) {
         if (e) {
-            e->pos = *at;
+            e->pos = from;
         }
         return code;
     }
     put(s, text.p, text.n);
-    *at = i;
     return ERR_NONE;
 }
 

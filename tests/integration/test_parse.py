@@ -119,7 +119,8 @@ def corpus():
         seen.add(got["file"])
         if [(s["name"], s["fields"]) for s in got["segments"]] != simple(text):
             wrong.append(got["file"])
-    odd = {f for f in wrong if re.search(r"MSH\|\^~\\\\&|rtf1", open(f, "rb").read().decode("latin-1"))}
+    # MSH-2 with a doubled backslash is read as meant by dari, and not by simple()
+    odd = {f for f in wrong if re.search(r"MSH\|\^~\\\\&", open(f, "rb").read().decode("latin-1"))}
     check(f"{len(seen)} published messages agree with a second reading", not set(wrong) - odd and len(seen) >= 658,
           sorted(set(wrong) - odd))
     refused = [line for line in err.splitlines() if not re.search(r"#1: (segment \d+|MSH-\d+), byte \d+: ", line)]

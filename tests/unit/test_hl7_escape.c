@@ -213,12 +213,33 @@ static void round_trip(void **state)
     }
 }
 
+/* A megabyte of sequences, with and without something between them, in memory of its own order. */
+static void many(void **state)
+{
+    (void)state;
+    enum { N = 1 << 20 };
+    static const char *const pieces[] = {"\\X41\\", "\\X41\\ ", "\\", "\\X", "\\ \\", "\\X4\\"};
+    char *text = malloc(N);
+    assert_non_null(text);
+    for (size_t i = 0; i < COUNT(pieces); i++) {
+        struct arena *a = arena_new(64 << 20);
+        struct str piece = str_of(pieces[i]), out;
+        for (size_t k = 0; k < N; k++) {
+            text[k] = piece.p[k % piece.n];
+        }
+        const struct hl7_msg *m = message("MSH|^~\\&|", CHARSET_CP949);
+        assert_row(hl7_unescape(a, m, (struct str){text, N}, &out, NULL) == ERR_NONE, pieces[i]);
+        arena_free(&a);
+    }
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sequences),        cmocka_unit_test(other_delimiters),
         cmocka_unit_test(bytes_in_charset), cmocka_unit_test(escapes),
-        cmocka_unit_test(round_trip),
+        cmocka_unit_test(round_trip),       cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

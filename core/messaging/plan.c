@@ -51,7 +51,7 @@ DB_STATEMENT(take_over, "UPDATE dari.contact_appointment SET patient = $3, seq =
                         "WHERE site = $1 AND patient = $2");
 
 static struct outgoing_plan ended_by(const struct applying *x, struct str id, struct str patient,
-                                        bool test)
+                                     bool test)
 {
     return (struct outgoing_plan){.id = id,
                                   .patient = patient,

@@ -3,8 +3,8 @@
  *
  *     messaging_driver [KEY=VALUE]... append     events from standard input, one JSON object each:
  *                                               {"type", "subject", "time", "data", "test"}
- *     messaging_driver [KEY=VALUE]... step       applies what the stream has, hands over what is due
- *     messaging_driver [KEY=VALUE]... run        the same again and again until SIGTERM
+ *     messaging_driver [KEY=VALUE]... step       applies what the stream has, hands over what is
+ * due messaging_driver [KEY=VALUE]... run        the same again and again until SIGTERM
  *
  * Keys: db, keys, site, outbox, url, timeout, config (folder with journeys and templates), batch.
  * subject and *_key values are texts of the test; they become opaque keys here.

@@ -260,7 +260,18 @@ static enum err_code read_messages(struct search *s, struct db_array *nos, struc
     return ERR_NONE;
 }
 
-static enum err_code read_deliveries(struct search *s, struct db_array *seqs, struct err *e)
+static struct str type_of(const struct lineage *l, int64_t seq)
+{
+    for (int i = 0; i < l->event_count; i++) {
+        if (l->events[i].seq == seq) {
+            return str_of(l->events[i].type);
+        }
+    }
+    return STR("");
+}
+
+static enum err_code read_deliveries(struct search *s, struct db_array *seqs,
+                                     const struct lineage_view *view, struct err *e)
 {
     struct db_args q = {0};
     struct db_rows *r;
@@ -276,13 +287,19 @@ static enum err_code read_deliveries(struct search *s, struct db_array *seqs, st
         return ERR(e, ERR_NOMEM, 0, "no memory to trace");
     }
     for (int i = 0; i < n; i++) {
-        s->found->deliveries[i] = (struct lineage_delivery){.seq = db_i64(r, i, 0),
-                                                            .consumer = db_z(r, i, 1),
-                                                            .contract = db_z(r, i, 2),
-                                                            .acked_at = db_time(r, i, 3),
-                                                            .ledger = db_i64(r, i, 4)};
+        int64_t seq = db_i64(r, i, 0);
+        enum lineage_passed passed =
+            view->passed(view->ctx, db_str(r, i, 2), type_of(s->found, seq));
+        if (passed != LINEAGE_NO) {
+            s->found->deliveries[s->found->delivery_count++] =
+                (struct lineage_delivery){.seq = seq,
+                                          .consumer = db_z(r, i, 1),
+                                          .contract = db_z(r, i, 2),
+                                          .acked_at = db_time(r, i, 3),
+                                          .ledger = db_i64(r, i, 4),
+                                          .sure = passed == LINEAGE_YES};
+        }
     }
-    s->found->delivery_count = n;
     return ERR_NONE;
 }
 
@@ -331,7 +348,7 @@ static enum err_code read_entries(struct search *s, struct db_array *nos, struct
 }
 
 enum err_code lineage_find(struct db *db, struct arena *a, const char *site, struct str id,
-                           struct lineage **out, struct err *e)
+                           const struct lineage_view *view, struct lineage **out, struct err *e)
 {
     struct search s = {.db = db, .a = a, .site = site};
     struct db_array *nos = db_array_new(a), *ids = db_array_new(a), *seqs = db_array_new(a);
@@ -347,7 +364,7 @@ enum err_code lineage_find(struct db *db, struct arena *a, const char *site, str
     for (int i = 0; code == ERR_NONE && i < s.found->event_count; i++) {
         db_array_i64(seqs, s.found->events[i].seq);
     }
-    code = code == ERR_NONE ? read_deliveries(&s, seqs, e) : code;
+    code = code == ERR_NONE ? read_deliveries(&s, seqs, view, e) : code;
     code = code == ERR_NONE ? read_entries(&s, nos, seqs, e) : code;
     if (code == ERR_NONE) {
         *out = s.found;

@@ -23,6 +23,7 @@ struct lineage_delivery {
     const char *consumer, *contract;
     usec acked_at;
     int64_t ledger;
+    bool sure; /* false: nothing is known about that version of the contract any more */
 };
 
 struct lineage {

@@ -21,6 +21,15 @@ static bool of_message(const struct lineage_event *e, const struct lineage_messa
 
 /* ---- text ---- */
 
+/* Enough of a contract's label for people: its name, version and some digits. */
+static int short_label(const char *label)
+{
+    enum { DIGITS = 12 };
+    struct str s = str_of(label);
+    size_t n = str_find(s, ':', 0) + 1 + DIGITS;
+    return (int)(n < s.n ? n : s.n);
+}
+
 static void put_deliveries(const struct lineage *l, const struct lineage_event *e, int depth,
                            struct buf *out)
 {
@@ -28,8 +37,9 @@ static void put_deliveries(const struct lineage *l, const struct lineage_event *
     for (int i = 0; i < l->delivery_count; i++) {
         const struct lineage_delivery *d = &l->deliveries[i];
         if (d->seq == e->seq) {
-            buf_printf(out, "%*s> acknowledged by %s at %s under %s", 2 * depth + 2, "",
-                       d->consumer, clock_text(d->acked_at, when), d->contract);
+            buf_printf(out, "%*s> %s %s at %s under %.*s", 2 * depth + 2, "",
+                       d->sure ? "acknowledged by" : "in a range acknowledged by", d->consumer,
+                       clock_text(d->acked_at, when), short_label(d->contract), d->contract);
             put_ledger(out, d->ledger);
             buf_addc(out, '\n');
         }
@@ -153,6 +163,7 @@ static void json_delivery(const struct lineage_delivery *d, struct buf *out)
     put_text(out, "consumer", d->consumer);
     put_text(out, "contract", d->contract);
     put_time(out, "acknowledged", d->acked_at);
+    buf_printf(out, "\"sure\":%s,", d->sure ? "true" : "false");
     put_number(out, "ledger", d->ledger);
     close_object(out);
 }

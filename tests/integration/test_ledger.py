@@ -40,8 +40,8 @@ class Bench:
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(CONFIG)
         os.makedirs(self.path("mappings"))
-        with open(self.path("mappings/catalogue.xml"), "w", encoding="utf-8") as f:
-            f.write("<catalogue/>\n")
+        shutil.copy(os.path.join(ROOT, "mappings/catalogue.xml"), self.path("mappings"))
+        shutil.copytree(os.path.join(ROOT, "config/contracts"), self.path("contracts"))
         self.env = {k: v for k, v in os.environ.items() if k not in ("DARI_CLOCK", "DARI_CONFIG")}
         started = subprocess.run(["sh", os.path.join(ROOT, "deploy/postgres.sh"), "start", self.path("postgres")],
                                  stdout=subprocess.PIPE, check=True, text=True)
@@ -141,6 +141,19 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
             + array([None if k else "\\xbeef" for _, k in events], "bytea") + ");\n")
 
 
+def label(b, name):
+    """Of a contract as its file is now."""
+    with open(b.path(f"contracts/{name}.xml"), "rb") as f:
+        return f"{name}@1:{hashlib.sha256(f.read()).hexdigest()}"
+
+
+def deliver(consumer, contract, first, last, events):
+    return (f"INSERT INTO dari.delivery SELECT '{SITE}', '2026-03-11', '{consumer}', {last}, {first}, {events}, "
+            f"'{contract}', 1, '2026-03-11T00:06:00Z', dari.ledger_append('{SITE}', '2026-03-11T00:06:00Z', "
+            f"'delivered site={SITE} consumer={consumer} epoch=1 first={first} last={last} events={events} "
+            f"contract={contract} claimed=-');\n")
+
+
 def append(cause, ident, kind, event_type, data="{}", at="2026-03-11T09:05:00+09:00"):
     return (f"SELECT dari.append_events('{SITE}', 'role:segment', '{at}', NULL, NULL, '{kind}',"
             + array([ident], "text") + "," + array([event_type], "text") + "," + array([key("patient", 1)], "text")
@@ -183,11 +196,9 @@ def fill_and_seal(b):
                  json.dumps({"message_key": key("plan")}, separators=(",", ":"))))
     b.sql(append(key("request"), key("handed"), "handed", "message.status_changed",
                  json.dumps({"message_key": key("plan"), "status": "sent"}, separators=(",", ":"))))
-    b.sql(f"BEGIN; INSERT INTO dari.consumer (site, name, contract, created_at) "
-          f"VALUES ('{SITE}', 'vendor', 'vendor', now()); "
-          f"INSERT INTO dari.delivery SELECT '{SITE}', '2026-03-11', 'vendor', 10, 1, 10, 'vendor@1:ab', 1, "
-          f"'2026-03-11T00:06:00Z', dari.ledger_append('{SITE}', '2026-03-11T00:06:00Z', "
-          f"'delivered site={SITE} consumer=vendor epoch=1 first=1 last=10 events=10 contract=vendor@1:ab claimed=-'); COMMIT;")
+    b.sql(deliver("own", label(b, "internal"), 1, 10, 10))
+    b.sql(deliver("basic", label(b, "crm-basic"), 1, 10, 4))  # not patient.updated
+    b.sql(deliver("vendor", "vendor@1:ab", 1, 10, 10))
     total = int(b.sql(f"SELECT ledger FROM dari.stream WHERE site = '{SITE}'"))
     b.wait(lambda: b.sql(f"SELECT max(size) FROM dari.checkpoint WHERE site = '{SITE}'") == str(total),
            "the last checkpoint")
@@ -329,11 +340,11 @@ def tampered_rows(b, total):
         ("a deleted message", "DELETE FROM dari.message WHERE control_id = 'C101'", 101),
         ("a changed event", f"UPDATE dari.event SET data = '{{\"a\":1}}' WHERE id = '{key('event', 102, 0)}'", 102),
         ("a deleted event", f"DELETE FROM dari.event WHERE id = '{key('event', 103, 1)}'", 103),
-        ("a hidden delivery", "DELETE FROM dari.delivery", total),
-        ("a changed delivery", "UPDATE dari.delivery SET consumer = 'other'", total),
-        ("a shortened delivery", "UPDATE dari.delivery SET first_seq = 2", total),
+        ("a hidden delivery", "DELETE FROM dari.delivery WHERE consumer = 'vendor'", total),
+        ("a changed delivery", "UPDATE dari.delivery SET consumer = 'other' WHERE consumer = 'own'", total - 2),
+        ("a shortened delivery", "UPDATE dari.delivery SET first_seq = 2 WHERE consumer = 'basic'", total - 1),
         ("an invented delivery", "INSERT INTO dari.delivery SELECT site, day, 'ghost', last_seq, first_seq, events, contract, "
-         "epoch, acked_at, ledger FROM dari.delivery", None),
+         "epoch, acked_at, ledger FROM dari.delivery WHERE consumer = 'own'", None),
         ("another patient's event", f"UPDATE dari.event SET subject = '{key('x')}' WHERE id = '{key('event', 105, 0)}'", 105),
     ]
     for name, sql, wrong in changes:
@@ -377,18 +388,24 @@ def trace(b):
         ok(done.returncode == 0 and [m["type"] for m in story["messages"]] == ["ADT^A08"]
            and kinds == ["patient.updated", "segment.entered", "message.requested", "message.status_changed"]
            and all(e["ledger"] for e in story["events"]) and story["messages"][0]["ledger"] == 1
-           and story["deliveries"][0]["consumer"] == "vendor" and story["deliveries"][0]["ledger"],
+           and [(d["consumer"], d["sure"]) for d in story["deliveries"]] == [("own", True), ("vendor", False)]
+           and all(d["ledger"] for d in story["deliveries"]),
            f"trace by {name} tells the whole story", done.stdout + done.stderr)
     done = b.dari("trace", "C1")
-    ok(done.returncode == 0 and "acknowledged by vendor" in done.stdout and "ledger 1" in done.stdout,
+    ok(done.returncode == 0 and "in a range acknowledged by vendor" in done.stdout
+       and "> acknowledged by own" in done.stdout and "ledger 1" in done.stdout,
        "trace prints a tree", done.stdout + done.stderr)
     done = b.dari("trace", "nothing")
     ok(done.returncode == 1 and len(done.stderr.splitlines()) == 1, "an unknown id is one line", done.stderr)
     done = b.dari("trace")
     ok(done.returncode == 2, "no id is wrong usage", done.stderr)
     done = b.dari("ledger", "flow", "--from", "2026-03-11", "--to", "2026-03-11")
-    ok(done.returncode == 0 and "vendor under vendor@1:ab: got 10 events" in done.stdout, "flow counts what was got",
-       done.stdout + done.stderr)
+    ok(done.returncode == 0 and "vendor under vendor@1:ab: got 10 events" in done.stdout
+       and done.stdout.count("patient.updated") == 2, "flow counts what was got", done.stdout + done.stderr)
+    done = b.dari("ledger", "flow", "--json")
+    rows = {r["consumer"]: r for r in map(json.loads, done.stdout.splitlines())}
+    ok(done.returncode == 0 and rows["own"]["types"] == {"patient.updated": 10} and rows["basic"]["types"] == {}
+       and "types_in_range" in rows["vendor"], "flow as JSON", done.stdout + done.stderr)
     done = b.dari("ledger", "flow", "--from", "2026-03-12")
     ok(done.returncode == 0 and done.stdout == "", "flow keeps to the days", done.stdout + done.stderr)
     done = b.dari("ledger", "flow", "--from", "yesterday")

@@ -18,9 +18,9 @@ DB_STATEMENT(lineage_by_control, "SELECT no FROM dari.message_key WHERE site = $
                                  "AND control_id = $2 ORDER BY no LIMIT 50");
 DB_STATEMENT(lineage_by_seq, "SELECT id FROM dari.event WHERE site = $1 AND seq = $2");
 DB_STATEMENT(lineage_by_event, "SELECT id FROM dari.event WHERE site = $1 AND id = $2");
-DB_STATEMENT(lineage_by_plan,
-             "SELECT id FROM dari.event WHERE site = $1 AND type LIKE 'message.%' "
-             "AND substring(data FROM '\"message_key\":\"([0-9a-z]{26})\"') = $2 ORDER BY seq");
+DB_STATEMENT(lineage_by_plan, "SELECT id FROM dari.event WHERE site = $1 AND type LIKE 'message.%' "
+                              "AND substring(data FROM '\"message_key\":\"([0-9a-z]{26})\"') = $2 "
+                              "UNION SELECT cause FROM dari.plan WHERE site = $1 AND id = $2");
 
 /* ---- back to the beginning, and forward from there ---- */
 
@@ -47,6 +47,11 @@ DB_STATEMENT(lineage_deliveries,
              "SELECT s.seq, d.consumer, d.contract, d.acked_at, d.ledger "
              "FROM unnest($2::bigint[]) AS s(seq) JOIN dari.delivery d ON d.site = $1 "
              "AND d.first_seq <= s.seq AND d.last_seq >= s.seq ORDER BY s.seq, d.acked_at");
+
+DB_STATEMENT(lineage_plans,
+             "SELECT id, journey, step, channel, class, state, reason, cause, planned_at, "
+             "due_at, done_at FROM dari.plan "
+             "WHERE site = $1 AND cause = ANY($2::text[]) ORDER BY planned_at, id");
 
 /* Entries of the days in question that name messages or events; matched here, not in SQL. */
 DB_STATEMENT(lineage_entries, "SELECT idx, body FROM dari.ledger WHERE site = $1 "
@@ -303,6 +308,46 @@ static enum err_code read_deliveries(struct search *s, struct db_array *seqs,
     return ERR_NONE;
 }
 
+static enum err_code read_plans(struct search *s, struct err *e)
+{
+    struct db_array *ids = db_array_new(s->a);
+    struct db_args q = {0};
+    struct db_rows *r;
+    if (!ids) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < s->found->event_count; i++) {
+        db_array_z(ids, s->found->events[i].id);
+    }
+    arg_z(&q, s->site);
+    arg_array(&q, ids);
+    enum err_code code = db_run(s->db, s->a, &lineage_plans, &q, &r, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    int n = db_count(r);
+    s->found->plans = arena_array(s->a, (size_t)n + 1, sizeof *s->found->plans);
+    if (!s->found->plans) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to trace");
+    }
+    for (int i = 0; i < n; i++) {
+        s->found->plans[i] =
+            (struct lineage_plan){.id = db_z(r, i, 0),
+                                  .journey = db_z(r, i, 1),
+                                  .step = db_z(r, i, 2),
+                                  .channel = db_z(r, i, 3),
+                                  .purpose = db_z(r, i, 4),
+                                  .state = db_z(r, i, 5),
+                                  .reason = z_or_null(r, i, 6),
+                                  .cause = db_z(r, i, 7),
+                                  .planned_at = db_time(r, i, 8),
+                                  .due_at = db_time(r, i, 9),
+                                  .done_at = db_null(r, i, 10) ? 0 : db_time(r, i, 10)};
+    }
+    s->found->plan_count = n;
+    return ERR_NONE;
+}
+
 /* Puts an entry's number to the messages and events it names. */
 static void place_entry(struct lineage *l, int64_t idx, struct str body)
 {
@@ -365,6 +410,7 @@ enum err_code lineage_find(struct db *db, struct arena *a, const char *site, str
         db_array_i64(seqs, s.found->events[i].seq);
     }
     code = code == ERR_NONE ? read_deliveries(&s, seqs, view, e) : code;
+    code = code == ERR_NONE ? read_plans(&s, e) : code;
     code = code == ERR_NONE ? read_entries(&s, nos, seqs, e) : code;
     if (code == ERR_NONE) {
         *out = s.found;

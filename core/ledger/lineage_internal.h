@@ -26,11 +26,18 @@ struct lineage_delivery {
     bool sure; /* false: nothing is known about that version of the contract any more */
 };
 
+/* A message that a journey asked for because of an event. */
+struct lineage_plan {
+    const char *id, *journey, *step, *channel, *purpose, *state, *reason, *cause;
+    usec planned_at, due_at, done_at; /* done_at 0: not yet */
+};
+
 struct lineage {
     struct lineage_message *messages;
     struct lineage_event *events; /* by seq */
     struct lineage_delivery *deliveries;
-    int message_count, event_count, delivery_count;
+    struct lineage_plan *plans;
+    int message_count, event_count, delivery_count, plan_count;
 };
 
 #endif

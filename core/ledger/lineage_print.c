@@ -46,6 +46,27 @@ static void put_deliveries(const struct lineage *l, const struct lineage_event *
     }
 }
 
+static void put_plans(const struct lineage *l, const struct lineage_event *e, int depth,
+                      struct buf *out)
+{
+    char when[CLOCK_TEXT];
+    for (int i = 0; i < l->plan_count; i++) {
+        const struct lineage_plan *p = &l->plans[i];
+        if (strcmp(p->cause, e->id) != 0) {
+            continue;
+        }
+        buf_printf(out, "%*s= plan %s %s/%s by %s, due %s, %s", 2 * depth + 2, "", p->id,
+                   p->journey, p->step, p->channel, clock_text(p->due_at, when), p->state);
+        if (p->done_at) {
+            buf_printf(out, " at %s", clock_text(p->done_at, when));
+        }
+        if (p->reason) {
+            buf_printf(out, " (%s)", p->reason);
+        }
+        buf_addc(out, '\n');
+    }
+}
+
 /* `depth` grows with the number of causes, which is bounded by the number of events. */
 static void put_event(const struct lineage *l, const struct lineage_event *e, int depth,
                       struct buf *out)
@@ -56,6 +77,7 @@ static void put_event(const struct lineage *l, const struct lineage_event *e, in
     put_ledger(out, e->ledger);
     buf_addc(out, '\n');
     put_deliveries(l, e, depth, out);
+    put_plans(l, e, depth, out);
     for (int i = 0; i < l->event_count; i++) {
         if (caused_by(&l->events[i], e) && l->events[i].seq > e->seq) {
             put_event(l, &l->events[i], depth + 1, out);
@@ -168,6 +190,27 @@ static void json_delivery(const struct lineage_delivery *d, struct buf *out)
     close_object(out);
 }
 
+static void json_plan(const struct lineage_plan *p, struct buf *out)
+{
+    buf_addc(out, '{');
+    put_text(out, "id", p->id);
+    put_text(out, "journey", p->journey);
+    put_text(out, "step", p->step);
+    put_text(out, "channel", p->channel);
+    put_text(out, "purpose", p->purpose);
+    put_text(out, "cause", p->cause);
+    put_time(out, "planned", p->planned_at);
+    put_time(out, "due", p->due_at);
+    put_text(out, "state", p->state);
+    put_text(out, "reason", p->reason);
+    if (p->done_at) {
+        put_time(out, "done", p->done_at);
+    } else {
+        put_text(out, "done", NULL);
+    }
+    close_object(out);
+}
+
 void lineage_json(const struct lineage *l, struct buf *out)
 {
     buf_addz(out, "{\"messages\":[");
@@ -184,6 +227,11 @@ void lineage_json(const struct lineage *l, struct buf *out)
     for (int i = 0; i < l->delivery_count; i++) {
         buf_addz(out, i ? "," : "");
         json_delivery(&l->deliveries[i], out);
+    }
+    buf_addz(out, "],\"plans\":[");
+    for (int i = 0; i < l->plan_count; i++) {
+        buf_addz(out, i ? "," : "");
+        json_plan(&l->plans[i], out);
     }
     buf_addz(out, "]}\n");
 }

@@ -196,6 +196,10 @@ def fill_and_seal(b):
                  json.dumps({"message_key": key("plan")}, separators=(",", ":"))))
     b.sql(append(key("request"), key("handed"), "handed", "message.status_changed",
                  json.dumps({"message_key": key("plan"), "status": "sent"}, separators=(",", ":"))))
+    b.sql(f"INSERT INTO dari.plan (site, id, journey, step, appointment, version, patient, class, channel, template, "
+          f"cause, planned_at, due_at, state, done_at) VALUES ('{SITE}', '{key('plan')}', 'JN01', 'D-1', 'a', 1, 'p', "
+          f"'info', 'sms', 't', '{key('segment')}', now(), now(), 'sent', now()), ('{SITE}', '{key('waiting')}', 'JN01', "
+          f"'D-3', 'a', 1, 'p', 'info', 'sms', 't', '{key('segment')}', now(), now(), 'planned', NULL)")
     b.sql(deliver("own", label(b, "internal"), 1, 10, 10))
     b.sql(deliver("basic", label(b, "crm-basic"), 1, 10, 4))  # not patient.updated
     b.sql(deliver("vendor", "vendor@1:ab", 1, 10, 10))
@@ -381,7 +385,8 @@ def steward_refuses(b, total):
 
 def trace(b):
     for name, ident in (("a control id", "C1"), ("a message id", hashlib.sha256(b"1").digest()[:16].hex()),
-                        ("an event id", key("segment")), ("a plan", key("plan")), ("an event's number", "#1")):
+                        ("an event id", key("segment")), ("a plan", key("plan")),
+                        ("a plan that still waits", key("waiting")), ("an event's number", "#1")):
         done = b.dari("trace", ident, "--json")
         story = json.loads(done.stdout or '{"messages":[],"events":[]}')
         kinds = [e["type"] for e in story["events"]]
@@ -389,7 +394,9 @@ def trace(b):
            and kinds == ["patient.updated", "segment.entered", "message.requested", "message.status_changed"]
            and all(e["ledger"] for e in story["events"]) and story["messages"][0]["ledger"] == 1
            and [(d["consumer"], d["sure"]) for d in story["deliveries"]] == [("own", True), ("vendor", False)]
-           and all(d["ledger"] for d in story["deliveries"]),
+           and all(d["ledger"] for d in story["deliveries"])
+           and [(p["step"], p["state"]) for p in story["plans"]] in ([("D-1", "sent"), ("D-3", "planned")],
+                                                                     [("D-3", "planned"), ("D-1", "sent")]),
            f"trace by {name} tells the whole story", done.stdout + done.stderr)
     done = b.dari("trace", "C1")
     ok(done.returncode == 0 and "in a range acknowledged by vendor" in done.stdout

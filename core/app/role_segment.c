@@ -2,6 +2,7 @@
  * The segmentation role: reads the stream, lets core/segment apply it, lets time pass when the
  * stream is quiet. Effect and position are one transaction; the acknowledgement follows it.
  */
+#include "core/app/consumer.h"
 #include "core/app/role.h"
 #include "core/base/log.h"
 #include "core/crypto/keys.h"
@@ -34,6 +35,7 @@ struct worker {
     bool settling;
     usec settle_limit; /* the clock when an instant was first seen to be due */
     usec settle_since; /* monotonic */
+    char refused[32];  /* the relay's code, while it refuses us */
     usec clock_seen;   /* at the last look */
 };
 
@@ -61,26 +63,19 @@ static enum err_code open_core(struct worker *w, struct arena *a, struct err *e)
 
 static enum err_code open_stream(struct worker *w, struct err *e)
 {
-    char server[CURVE_TEXT], public_key[CURVE_TEXT], secret_key[CURVE_TEXT], endpoint[256];
-    enum err_code code = curve_read(w->config->keys, "stream.pub", server, e);
+    struct stream_settings s;
+    struct arena *a = arena_new(0);
+    if (!a) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for the stream");
+    }
+    enum err_code code = consumer_settings(w->config, a, "segment", NULL, &s, e);
     if (code == ERR_NONE) {
-        code = curve_read(w->config->keys, "segment.pub", public_key, e);
+        s.from = segment_position(w->core);
+        s.messages = 2 * BATCH;
+        code = stream_open(&s, &w->stream, e);
     }
-    if (code == ERR_NONE) {
-        code = curve_read(w->config->keys, "segment.key", secret_key, e);
-    }
-    if (code != ERR_NONE) {
-        return code;
-    }
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", w->config->relay.local);
-    struct stream_settings s = {.endpoint = endpoint,
-                                .server_key = server,
-                                .public_key = public_key,
-                                .secret_key = secret_key,
-                                .site = w->config->site,
-                                .from = segment_position(w->core),
-                                .messages = 2 * BATCH};
-    return stream_open(&s, &w->stream, e);
+    arena_free(&a);
+    return code;
 }
 
 /* Connects and finds out where we are; then the stream is taken up behind that. */
@@ -169,6 +164,7 @@ static void on_session(struct worker *w, const struct stream_item *item)
 {
     switch (item->what) {
     case STREAM_WELCOME:
+        w->refused[0] = 0;
         log_info("segment.welcome", "epoch=%" PRId64 " position=%" PRId64 " head=%" PRId64,
                  item->epoch, segment_position(w->core), item->head);
         /* Committed, but the acknowledgement was lost. */
@@ -177,7 +173,11 @@ static void on_session(struct worker *w, const struct stream_item *item)
         }
         break;
     case STREAM_REFUSED:
-        log_warn("segment.relay_refused", "code=%.*s", STR_ARG(item->code));
+        /* It comes again with each attempt: said once. */
+        if (!str_is(item->code, w->refused)) {
+            snprintf(w->refused, sizeof w->refused, "%.*s", STR_ARG(item->code));
+            log_warn("segment.relay_refused", "code=%s", w->refused);
+        }
         break;
     case STREAM_SILENT:
         log_warn("segment.relay_silent", "position=%" PRId64, segment_position(w->core));
@@ -220,6 +220,7 @@ static bool take(struct worker *w)
             return false;
         }
         taken++;
+        w->owed = true; /* what they brought may already be due */
     }
     return true;
 }

@@ -99,16 +99,31 @@ static enum err_code read_member(const struct segment_report *r, const struct se
     return ERR_NONE;
 }
 
+/* Instants in the site's zone, as everywhere. */
+static const char *value_text(struct arena *a, const struct expr_name *name,
+                              const struct db_rows *rows, int col)
+{
+    char text[CLOCK_TEXT];
+    if (db_null(rows, 0, col)) {
+        return NULL;
+    }
+    return name->type == EXPR_TIME ? arena_z(a, str_of(clock_text(db_time(rows, 0, col), text)))
+                                   : db_z(rows, 0, col);
+}
+
 static enum err_code read_values(const struct segment_report *r, const struct segment_rule *rule,
                                  const struct db_rows *rows, struct segment_explanation *out,
                                  struct err *e)
 {
-    size_t names = 0;
+    size_t names = 0, params = 0;
     while (rule->names[names].name) {
         names++;
     }
+    while (rule->params[params].name) {
+        params++;
+    }
     enum segment_truth *truths = arena_array(r->a, rule->when_count, sizeof *truths);
-    struct segment_attribute *values = arena_array(r->a, names, sizeof *values);
+    struct segment_attribute *values = arena_array(r->a, names + params, sizeof *values);
     if (!truths || !values) {
         return ERR(e, ERR_NOMEM, 0, "no memory for an explanation");
     }
@@ -118,10 +133,13 @@ static enum err_code read_values(const struct segment_report *r, const struct se
                     : db_bool(rows, 0, col) ? SEGMENT_TRUE
                                             : SEGMENT_FALSE;
     }
+    for (const struct expr_param *q = rule->params; q->name; q++) {
+        values[out->attribute_count++] = (struct segment_attribute){q->name, q->value};
+    }
     for (size_t i = 0; i < names; i++, col++) {
         if (mentions(rule, rule->names[i].name)) {
             values[out->attribute_count++] = (struct segment_attribute){
-                rule->names[i].name, db_null(rows, 0, col) ? NULL : db_z(rows, 0, col)};
+                rule->names[i].name, value_text(r->a, &rule->names[i], rows, col)};
         }
     }
     out->truths = truths;

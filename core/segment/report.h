@@ -41,7 +41,7 @@ struct segment_explanation {
     const char *since;                          /* text, when a member */
     const char *merged_into;                    /* NULL, or the patient that stands for this one */
     const enum segment_truth *truths;           /* one per condition of the rule */
-    const struct segment_attribute *attributes; /* those that the conditions mention */
+    const struct segment_attribute *attributes; /* parameters, and what conditions mention */
     size_t attribute_count;
 };
 /* ERR_NOTFOUND when nothing was ever heard of the patient. */

@@ -266,6 +266,7 @@ static bool load_root(struct loader *l, struct segment_rule *r, const char *file
         !load_whens(l, r)) {
         return false;
     }
+    r->params = l->params;
     r->names = l->names;
     digest_rule(r);
     return true;

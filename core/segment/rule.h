@@ -22,6 +22,7 @@ struct segment_rule {
     int version;
     const struct segment_when *whens;
     size_t when_count;
+    const struct expr_param *params; /* NULL name at the end */
     const struct expr_name
         *names;      /* segment_names and the rule's own tables; NULL name at the end */
     char digest[65]; /* of the version and the compiled conditions */

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime, timedelta, timezone
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -50,6 +51,13 @@ class Site:
         self.name, self.n, self.script = name, 0, []
         self.segments = segments or os.path.join(ROOT, "config/segments")
         self.start()
+
+    @classmethod
+    def reader(cls, name):
+        """The tables of a site, without a core of its own."""
+        s = cls.__new__(cls)
+        s.name, s.n, s.script = name, 0, []
+        return s
 
     def start(self):
         self.p = subprocess.Popen([DRIVER, conninfo, self.name, os.path.join(tmp, "keys"),
@@ -343,10 +351,11 @@ def random_log(s, seed):
 
 
 def story(s):
-    return [sorted(s.derived()), s.everybody(), s.facts_without_site()]
+    return [sorted(s.derived(), key=str), s.everybody(), [[r[1:] for r in t] for t in s.facts()]]
 
 
-Site.facts_without_site = lambda s: [[r[1:] for r in t] for t in s.facts()]
+def strip_seq(facts):
+    return [[r[:-1] for r in t] if i in (1, 2) else t for i, t in enumerate(facts)]
 
 
 def same_result():
@@ -364,8 +373,7 @@ def same_result():
     got = story(b)
     # The applied sequence numbers lie apart (derived events are in between), all else is equal.
     check("one event or a hundred to a transaction: the same events and members", got[:2], want[:2])
-    strip = lambda facts: [[r[:-1] for r in t] if i in (1, 2) else t for i, t in enumerate(facts)]
-    check("and the same profiles", strip(got[2]), strip(want[2]))
+    check("and the same profiles", strip_seq(got[2]), strip_seq(want[2]))
 
     c, r = Site("crash"), random.Random(3)
     random_log(c, 7)
@@ -386,7 +394,7 @@ def same_result():
     c.say("tick " + kst(end))
     got = story(c)
     check("given up, killed, with time passing in between: the same events and members", got[:2], want[:2])
-    check("and the same profiles as well", strip(got[2]), strip(want[2]))
+    check("and the same profiles as well", strip_seq(got[2]), strip_seq(want[2]))
 
     head = rows("SELECT head FROM dari.stream WHERE site = 'hundred'")
     before = [b.everybody(), b.facts()]
@@ -404,6 +412,94 @@ def same_result():
     check("no event is there twice", ids[0], ids[1])
     for s in (a, b, c):
         s.stop()
+
+
+class Roles:
+    """dari run with relay and segment, and a clock that the test moves."""
+
+    def __init__(self, site):
+        self.folder = os.path.join(tmp, site)
+        os.makedirs(self.folder)
+        self.config = write_config(site, self.folder)
+        self.move("2026-01-01 00:00")
+        self.log = open(os.path.join(self.folder, "log"), "w", encoding="utf-8")
+        self.p = subprocess.Popen([os.path.join(BUILD, "dari"), "run", "--only", "relay,segment", "--config", self.config],
+                                  stdout=self.log, stderr=self.log, env={**os.environ, "DARI_CLOCK": self.clock})
+
+    def move(self, at):
+        self.clock = os.path.join(self.folder, "clock")
+        with open(self.clock + ".new", "w", encoding="utf-8") as f:
+            f.write(kst(at) + "\n")
+        os.replace(self.clock + ".new", self.clock)
+
+    def kill(self, role):
+        """kill -9 of one role; the supervisor starts it again."""
+        path = os.path.join(self.folder, "run/roles")
+        wait("the roles", lambda: os.path.exists(path))
+        with open(path, encoding="utf-8") as f:
+            pids = {line.split()[0]: int(line.split()[1]) for line in f}
+        if pids.get(role):
+            os.kill(pids[role], 9)
+
+    def stop(self):
+        self.p.terminate()
+        status = self.p.wait(30)
+        self.log.close()
+        return status
+
+
+def write_config(site, folder):
+    path = os.path.join(folder, "dari.xml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'<dari xmlns="urn:dari:config:1" home="{ROOT}"><site id="{site}" name="x" zone="Asia/Seoul"/>'
+                f'<keys folder="{tmp}/keys"/><database conninfo="{conninfo}" migrate="yes"/><run folder="{folder}/run"/>'
+                f'<relay local="{folder}/run/relay"/><segments folder="config/segments" sweep="1m"/></dari>')
+    return path
+
+
+def wait(what, condition, limit=90):
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError(f"waited {limit} s for {what}")
+        time.sleep(0.05)
+
+
+def processes():
+    """The same log as in same_result(), through relay and role, with kill -9 and the clock moving."""
+    want = story(Site.reader("one"))
+    s, r = Site.reader("live"), random.Random(11)
+    psql("INSERT INTO dari.stream (site) VALUES ('live') ON CONFLICT DO NOTHING")
+    end = random_log(s, 7)
+    roles = Roles("live")
+    script, s.script = s.script, []
+    kills = {3: "segment", 6: "relay", 9: "segment", 12: "database"}
+    i = 0
+    while script:
+        i += 1
+        n = r.randrange(10, 40)
+        s.script, script = script[:n], script[n:]
+        last = s.script[-1][0]
+        s.store()
+        roles.move(last[:16])
+        if kills.get(i) == "database":
+            subprocess.run(["sh", postgres, "kill", os.path.join(tmp, "pg")], check=True)
+            subprocess.run(["sh", postgres, "start", os.path.join(tmp, "pg")], check=True, stdout=subprocess.DEVNULL)
+        elif i in kills:
+            roles.kill(kills[i])
+    roles.move(end)
+    midnight = kst(end[:10] + " 00:00")
+    try:
+        wait("the last midnight", lambda: rows(
+            f"SELECT coalesce(at >= '{midnight}', false) AS x FROM dari.segment_state WHERE site = 'live'") == [[True]])
+    finally:
+        status = roles.stop()
+    got = story(s)
+    check("relay, role and database killed, the clock moving: the same events and members", got[:2], want[:2])
+    check("and the same profiles again", strip_seq(got[2]), strip_seq(want[2]))
+    check("the roles end on SIGTERM with status 0", status, 0)
+    text = open(os.path.join(roles.folder, "log"), encoding="utf-8").read()
+    check("no patient key is in the log", [w for w in ("p01", "p17", "a200") if f"={w}" in text], [])
 
 
 def changed_rules():
@@ -435,10 +531,7 @@ def changed_rules():
 
 def commands():
     dari = os.path.join(BUILD, "dari")
-    config = os.path.join(tmp, "dari.xml")
-    with open(config, "w", encoding="utf-8") as f:
-        f.write(f'<dari xmlns="urn:dari:config:1" home="{ROOT}"><site id="noshow" name="x" zone="Asia/Seoul"/>'
-                f'<keys folder="{tmp}/keys"/><database conninfo="{conninfo}"/><run folder="{tmp}/run"/></dari>')
+    config = write_config("noshow", tmp)
 
     def run(*words):
         return subprocess.run([dari, "segment", *words, "--config", config], capture_output=True, text=True)
@@ -451,7 +544,9 @@ def commands():
     check("dari segment explain: conditions and the attributes they mention",
           [{c["reason"]: c["holds"] for c in o.get("conditions", [])}, sorted(o.get("attributes", {}))],
           [{"alive": "true", "no-show": "false", "no-appointment-ahead": "true"},
-           ["deceased", "last_visit_at", "now", "today"]])
+           ["days", "deceased", "last_visit_at", "now", "today"]])
+    check("dari segment explain: instants in the site's zone", o.get("attributes", {}).get("now"),
+          "2026-03-25T11:30:00+09:00")
     p = run("explain", "SG20", "eun")
     check("dari segment explain: unknown is said", [p.returncode, "unknown  away-too-long" in p.stdout], [0, True])
     p = run("members", "SG02")
@@ -467,7 +562,7 @@ def commands():
 
 def main():
     subprocess.run(["make", "-s", "all", "drivers"], cwd=ROOT, check=True, stdout=sys.stderr)
-    for test in (tomorrow, dates, no_show, churned, merged, odd, same_result, changed_rules, commands):
+    for test in (tomorrow, dates, no_show, churned, merged, odd, same_result, processes, changed_rules, commands):
         try:
             test()
         except Exception as e:  # the other tests still run

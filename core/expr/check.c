@@ -3,9 +3,6 @@
 
 #include "core/base/clock.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 static const char *type_name(enum value_type t)
 {
     static const char *const names[] = {

@@ -1,21 +1,7 @@
 #include "core/expr/expr_internal.h"
 
 #include "core/base/clock.h"
-#include "core/base/num.h"
-
-#include <string.h>
-
-/* What a value is while a rule runs. UNKNOWN: there is none; `has` says why when it was a path. */
-enum shape { SHAPE_UNKNOWN, SHAPE_TEXT, SHAPE_NUMBER, SHAPE_DAY, SHAPE_BOOL };
-
-struct result {
-    enum shape shape;
-    enum has has;
-    struct str text;
-    double number;
-    int32_t day;
-    enum truth truth;
-};
+#include "core/expr/value.h"
 
 struct run {
     const struct record *record;
@@ -33,163 +19,20 @@ enum err_code expr_bind_record(struct arena *a, const struct expr *x, enum recor
     return expr_check_root(&w, x, e);
 }
 
-static enum truth negate(enum truth t)
-{
-    return t == TRUTH_UNKNOWN ? t : t == TRUTH_TRUE ? TRUTH_FALSE : TRUTH_TRUE;
-}
-
-static enum truth truth_of(bool b)
-{
-    return b ? TRUTH_TRUE : TRUTH_FALSE;
-}
-
-/*
- * Sign, digits, perhaps a fraction. Up to 15 digits, so that a double holds the digits exactly and
- * 6.5 equals 6.50.
- */
-static bool number_of(struct str s, double *out)
-{
-    static const double tens[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
-    size_t at = s.n > 0 && (s.p[0] == '-' || s.p[0] == '+');
-    size_t point = s.n, count = 0;
-    double v = 0;
-    for (size_t i = at; i < s.n; i++) {
-        if (s.p[i] == '.' && point == s.n) {
-            point = i;
-        } else if (s.p[i] >= '0' && s.p[i] <= '9' && ++count <= 15) {
-            v = v * 10 + (s.p[i] - '0');
-        } else {
-            return false;
-        }
-    }
-    if (count == 0) {
-        return false;
-    }
-    v /= tens[point < s.n ? s.n - point - 1 : 0];
-    *out = s.p[0] == '-' ? -v : v;
-    return true;
-}
-
-static bool two(struct str s, size_t at, int *out)
-{
-    int64_t n;
-    if (num_i64(str_cut(s, at, at + 2), 0, 99, &n, NULL) != ERR_NONE) {
-        return false;
-    }
-    *out = (int)n;
-    return true;
-}
-
-/* 2026-03-11 or 20260311, with or without a time behind it. */
-static bool day_of_text(struct str s, int32_t *out)
-{
-    if (s.n >= 10 && s.p[4] == '-') {
-        return (s.n == 10 || s.p[10] == 'T' || s.p[10] == ' ') &&
-               day_parse(str_cut(s, 0, 10), out, NULL) == ERR_NONE;
-    }
-    int century, year, month, day;
-    if (s.n < 8 || !two(s, 0, &century) || !two(s, 2, &year) || !two(s, 4, &month) ||
-        !two(s, 6, &day) || !day_valid(century * 100 + year, month, day)) {
-        return false;
-    }
-    for (size_t i = 8; i < s.n; i++) {
-        if (!memchr("0123456789.+-", s.p[i], 13)) {
-            return false;
-        }
-    }
-    *out = day_of(century * 100 + year, month, day);
-    return true;
-}
-
-static bool as_number(struct result *r)
-{
-    if (r->shape == SHAPE_TEXT && number_of(r->text, &r->number)) {
-        r->shape = SHAPE_NUMBER;
-    }
-    return r->shape == SHAPE_NUMBER;
-}
-
-static int order(double a, double b)
-{
-    return (a > b) - (a < b);
-}
-
-/* False: not comparable, so unknown. Numeric as soon as one side is a number. */
-static bool compare(struct result a, struct result b, int *out)
-{
-    if (a.shape == SHAPE_NUMBER || b.shape == SHAPE_NUMBER) {
-        if (!as_number(&a) || !as_number(&b)) {
-            return false;
-        }
-        *out = order(a.number, b.number);
-        return true;
-    }
-    if (a.shape != b.shape || a.shape == SHAPE_UNKNOWN) {
-        return false;
-    }
-    *out = a.shape == SHAPE_TEXT  ? str_cmp(a.text, b.text)
-           : a.shape == SHAPE_DAY ? order(a.day, b.day)
-                                  : order(a.truth, b.truth);
-    return true;
-}
-
-static enum truth compared(enum compare c, struct result a, struct result b)
-{
-    int n;
-    if (!compare(a, b, &n)) {
-        return TRUTH_UNKNOWN;
-    }
-    switch (c) {
-    case CMP_EQ:
-        return truth_of(n == 0);
-    case CMP_NE:
-        return truth_of(n != 0);
-    case CMP_LT:
-        return truth_of(n < 0);
-    case CMP_LE:
-        return truth_of(n <= 0);
-    case CMP_GT:
-        return truth_of(n > 0);
-    case CMP_GE:
-        return truth_of(n >= 0);
-    }
-    return TRUTH_UNKNOWN;
-}
-
-static enum truth both(enum truth a, enum truth b)
-{
-    if (a == TRUTH_FALSE || b == TRUTH_FALSE) {
-        return TRUTH_FALSE;
-    }
-    return a == TRUTH_UNKNOWN || b == TRUTH_UNKNOWN ? TRUTH_UNKNOWN : TRUTH_TRUE;
-}
-
-static enum truth either(enum truth a, enum truth b)
-{
-    return negate(both(negate(a), negate(b)));
-}
-
-static void set_truth(struct result *out, enum truth t)
-{
-    out->shape = t == TRUTH_UNKNOWN ? SHAPE_UNKNOWN : SHAPE_BOOL;
-    out->truth = t;
-}
-
 static enum err_code eval_joined(const struct run *r, const struct expr *x, struct result *out,
                                  struct err *e)
 {
     bool all = x->op == OP_AND;
-    enum truth t = all ? TRUTH_TRUE : TRUTH_FALSE, settled = negate(t);
+    enum truth t = all ? TRUTH_TRUE : TRUTH_FALSE, settled = value_negate(t);
     for (const struct expr *k = x->kids; k && t != settled; k = k->next) {
         struct result one;
         enum err_code code = eval(r, k, &one, e);
         if (code != ERR_NONE) {
             return code;
         }
-        t = all ? both(t, one.truth) : either(t, one.truth);
+        t = all ? value_both(t, one.truth) : value_either(t, one.truth);
     }
-    set_truth(out, t);
+    value_set_truth(out, t);
     return ERR_NONE;
 }
 
@@ -202,10 +45,10 @@ static enum err_code eval_in(const struct run *r, const struct expr *x, struct r
     for (const struct expr *k = x->kids->next; k && code == ERR_NONE; k = k->next) {
         code = eval(r, k, &one, e);
         if (code == ERR_NONE) {
-            t = either(t, compared(CMP_EQ, wanted, one));
+            t = value_either(t, value_compared(CMP_EQ, wanted, one));
         }
     }
-    set_truth(out, t);
+    value_set_truth(out, t);
     return code;
 }
 
@@ -223,7 +66,8 @@ static enum err_code eval_between(const struct run *r, const struct expr *x, str
     enum err_code code = eval_two(r, x, &v, &low, e);
     code = code == ERR_NONE ? eval(r, x->kids->next->next, &high, e) : code;
     if (code == ERR_NONE) {
-        set_truth(out, both(compared(CMP_GE, v, low), compared(CMP_LE, v, high)));
+        value_set_truth(
+            out, value_both(value_compared(CMP_GE, v, low), value_compared(CMP_LE, v, high)));
     }
     return code;
 }
@@ -247,10 +91,10 @@ static enum err_code eval_texts(const struct run *r, const struct expr *x, struc
         return code;
     }
     if (a.shape != SHAPE_TEXT || b.shape != SHAPE_TEXT) {
-        set_truth(out, TRUTH_UNKNOWN);
+        value_set_truth(out, TRUTH_UNKNOWN);
     } else {
-        set_truth(out, truth_of(x->op == OP_STARTS ? str_starts(a.text, b.text)
-                                                   : contains(a.text, b.text)));
+        value_set_truth(out, value_truth(x->op == OP_STARTS ? str_starts(a.text, b.text)
+                                                            : contains(a.text, b.text)));
     }
     return ERR_NONE;
 }
@@ -281,7 +125,7 @@ static enum err_code eval_is(const struct run *r, const struct expr *x, struct r
         holds = !known;
         break;
     }
-    set_truth(out, truth_of(holds));
+    value_set_truth(out, value_truth(holds));
     return ERR_NONE;
 }
 
@@ -304,7 +148,8 @@ static enum err_code eval_arithmetic(const struct run *r, const struct expr *x, 
         return code;
     }
     bool days = a.shape == SHAPE_DAY || b.shape == SHAPE_DAY;
-    bool known = (a.shape == SHAPE_DAY || as_number(&a)) && (b.shape == SHAPE_DAY || as_number(&b));
+    bool known = (a.shape == SHAPE_DAY || value_as_number(&a)) &&
+                 (b.shape == SHAPE_DAY || value_as_number(&b));
     if (!known) {
         return ERR_NONE;
     }
@@ -345,28 +190,6 @@ static enum err_code lowered(const struct run *r, struct str in, struct result *
     return ERR_NONE;
 }
 
-static double characters(struct str s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        n += ((unsigned char)s.p[i] & 0xC0) != 0x80;
-    }
-    return (double)n;
-}
-
-/* Full years: born on 29 February one is a year older on 1 March. As age() of PostgreSQL. */
-static double years_between(int32_t from, int32_t to)
-{
-    struct civil a, b;
-    if (to < from) {
-        return -years_between(to, from);
-    }
-    day_civil(from, &a);
-    day_civil(to, &b);
-    bool before = b.month < a.month || (b.month == a.month && b.day < a.day);
-    return b.year - a.year - before;
-}
-
 static enum err_code eval_one(const struct run *r, const struct expr *x, struct result v,
                               struct result *out, struct err *e)
 {
@@ -377,11 +200,11 @@ static enum err_code eval_one(const struct run *r, const struct expr *x, struct 
     case FN_LENGTH:
         if (v.shape == SHAPE_TEXT) {
             *out = (struct result){
-                .shape = SHAPE_NUMBER, .has = HAS_VALUE, .number = characters(v.text)};
+                .shape = SHAPE_NUMBER, .has = HAS_VALUE, .number = value_characters(v.text)};
         }
         return ERR_NONE;
     case FN_DATE:
-        if (v.shape == SHAPE_DAY || (v.shape == SHAPE_TEXT && day_of_text(v.text, &v.day))) {
+        if (v.shape == SHAPE_DAY || (v.shape == SHAPE_TEXT && value_day_of(v.text, &v.day))) {
             *out = (struct result){.shape = SHAPE_DAY, .has = HAS_VALUE, .day = v.day};
         }
         return ERR_NONE;
@@ -407,7 +230,7 @@ static enum err_code eval_span(const struct run *r, const struct expr *x, struct
     struct result a, b;
     enum err_code code = eval_two(r, x, &a, &b, e);
     if (code == ERR_NONE && a.shape == SHAPE_DAY && b.shape == SHAPE_DAY) {
-        double n = x->sub == FN_DAYS ? (double)b.day - a.day : years_between(a.day, b.day);
+        double n = x->sub == FN_DAYS ? (double)b.day - a.day : value_years(a.day, b.day);
         *out = (struct result){.shape = SHAPE_NUMBER, .has = HAS_VALUE, .number = n};
     }
     return code;
@@ -431,11 +254,11 @@ static enum err_code eval_choice(const struct run *r, const struct expr *x, stru
             }
             continue;
         }
-        if (one.shape != SHAPE_DAY && !as_number(&one)) {
+        if (one.shape != SHAPE_DAY && !value_as_number(&one)) {
             continue;
         }
         if (out->shape == SHAPE_UNKNOWN ||
-            (compare(one, *out, &n) && (x->sub == FN_GREATEST ? n > 0 : n < 0))) {
+            (value_compare(one, *out, &n) && (x->sub == FN_GREATEST ? n > 0 : n < 0))) {
             *out = one;
         }
     }
@@ -462,7 +285,7 @@ static enum err_code eval_compare(const struct run *r, const struct expr *x, str
     struct result a, b;
     enum err_code code = eval_two(r, x, &a, &b, e);
     if (code == ERR_NONE) {
-        set_truth(out, compared((enum compare)x->sub, a, b));
+        value_set_truth(out, value_compared((enum compare)x->sub, a, b));
     }
     return code;
 }
@@ -471,7 +294,7 @@ static enum err_code eval_not(const struct run *r, const struct expr *x, struct 
                               struct err *e)
 {
     enum err_code code = eval(r, x->kids, out, e);
-    set_truth(out, negate(out->truth));
+    value_set_truth(out, value_negate(out->truth));
     return code;
 }
 
@@ -480,9 +303,9 @@ static void eval_literal(const struct expr *x, struct result *out)
 {
     out->has = HAS_VALUE;
     if (x->op == OP_BOOL) {
-        set_truth(out, truth_of(x->sub != 0));
+        value_set_truth(out, value_truth(x->sub != 0));
     } else if (x->op == OP_NUMBER) {
-        out->shape = number_of(x->text, &out->number) ? SHAPE_NUMBER : SHAPE_UNKNOWN;
+        out->shape = value_number_of(x->text, &out->number) ? SHAPE_NUMBER : SHAPE_UNKNOWN;
     } else if (x->note->type == TYPE_DATE) {
         out->shape = day_parse(x->text, &out->day, NULL) == ERR_NONE ? SHAPE_DAY : SHAPE_UNKNOWN;
     } else {

@@ -7,9 +7,6 @@
 #include "core/base/clock.h"
 #include "core/base/num.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 static enum err_code write_sql(struct buf *out, const struct expr *x, struct err *e);
 
 static void quoted(struct buf *out, struct str s, const char *type)

@@ -75,6 +75,9 @@ static enum err_code set_found(struct event_builder *b, const struct rule *rule,
     } else if (v->has == HAS_NULL && rule->nullable) {
         rc = event_null(b, rule->field, e);
     }
+    if (rule->bad_left_out && (rc == ERR_VALUE || rc == ERR_LIMIT)) {
+        return ERR_NONE; /* not one of the catalogue's codes, or too long */
+    }
     return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc : find_place(v->path, at->scope, e);
 }
 

@@ -184,6 +184,9 @@ static void test_values(void **state)
         {MAPPING("a", PERSON("<field name=\"sex\" from=\"PID-5\" table=\"sex\" "
                              "unknown=\"leave-out\"/>")),
          "x", "{\"chart_no\":\"7\"}"},
+        {MAPPING("a", PERSON("<field name=\"sex\" from=\"PID-5\"/>")), "x", "value PID-5"},
+        {MAPPING("a", PERSON("<field name=\"sex\" from=\"PID-5\" bad=\"leave-out\"/>")), "x",
+         "{\"chart_no\":\"7\"}"},
         {MAPPING("a", PERSON("<field name=\"sex\" from=\"PID-5\" table=\"other\"/>")), "x",
          "\"sex\":\"other\""},
         {MAPPING("a", PERSON("<list name=\"phones\" each=\"PID-5\"><field name=\"e164\" "

@@ -28,11 +28,16 @@ static char *no_blanks(struct arena *a, const char *s)
     return z;
 }
 
+const char *operator_name(struct arena *a)
+{
+    const char *name = who();
+    return name ? no_blanks(a, name) : arena_printf(a, "uid:%ld", (long)getuid());
+}
+
 enum err_code operator_record(struct db *db, struct arena *a, const char *site, const char *action,
                               const char *details, struct err *e)
 {
-    const char *name = who();
-    const char *by = name ? no_blanks(a, name) : arena_printf(a, "uid:%ld", (long)getuid());
+    const char *by = operator_name(a);
     const char *body = arena_printf(a, "operator site=%s by=%s action=%s%s%s", site, by ? by : "?",
                                     action, details[0] ? " " : "", details);
     if (!body) {

@@ -12,4 +12,7 @@
 enum err_code operator_record(struct db *db, struct arena *a, const char *site, const char *action,
                               const char *details, struct err *e);
 
+/* The person as one word, for entries that are written elsewhere; NULL when memory is out. */
+const char *operator_name(struct arena *a);
+
 #endif

@@ -102,26 +102,33 @@ void template_lint(const struct template *t, struct problems *p)
     }
 }
 
-/* YYMMDD, an optional hyphen or blank, seven digits of which the first is a valid century. */
+static bool looks_resident(const char d[13])
+{
+    int month = (d[2] - '0') * 10 + d[3] - '0', day = (d[4] - '0') * 10 + d[5] - '0';
+    return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+/* YYMMDD, at most one hyphen or blank, seven digits: in the last 13 digits of what was read. */
 bool lint_resident_number(struct str s)
 {
-    size_t run = 0;
-    char digits[13];
+    char last[13];
+    size_t run = 0;      /* digits in `last` */
+    bool joined = false; /* the one joint was there, after the first six of them */
     for (size_t i = 0; i < s.n; i++) {
-        bool digit = s.p[i] >= '0' && s.p[i] <= '9';
-        if (!digit) {
-            bool joint = run == 6 && (s.p[i] == '-' || s.p[i] == ' ');
-            run = joint ? run : 0;
+        if (s.p[i] < '0' || s.p[i] > '9') {
+            joined = !joined && run >= 6 && (s.p[i] == '-' || s.p[i] == ' ');
+            if (joined) {
+                memmove(last, last + run - 6, 6);
+            }
+            run = joined ? 6 : 0;
             continue;
         }
         if (run == 13) {
-            memmove(digits, digits + 1, 12);
+            memmove(last, last + 1, 12);
             run = 12;
         }
-        digits[run++] = s.p[i];
-        int month = (digits[2] - '0') * 10 + digits[3] - '0';
-        int day = (digits[4] - '0') * 10 + digits[5] - '0';
-        if (run == 13 && month >= 1 && month <= 12 && day >= 1 && day <= 31) {
+        last[run++] = s.p[i];
+        if (run == 13 && looks_resident(last)) {
             return true;
         }
     }

@@ -181,6 +181,8 @@ def test_day(new):
     same((oct(os.stat(s.outbox).st_mode & 0o777), {oct(os.stat(f"{s.outbox}/{n}").st_mode & 0o777)
          for n in os.listdir(s.outbox) if n.endswith(".json")}, s.staged()), ("0o700", {"0o600"}, []),
          "only we may read the outbox, and nothing is left staged")
+    position = s.sql(f"SELECT seq FROM dari.position WHERE site = '{s.name}' AND role = 'messaging'")
+    report(int(position[0][0]) >= int(s.appended[-1][0]), "the position is kept", position)
     before = (s.plans(), s.files(), s.events())
     s.sql(f"UPDATE dari.position SET seq = 0 WHERE site = '{s.name}'")
     s.step()
@@ -563,6 +565,19 @@ def test_http(new):
         got = until_ended(s)
         same((got, len(set(g.got)), s.staged(), s.sums()), ([("sent", "-")], 1, [], True),
              f"http: killed at {point}: one key, one text, one end")
+    for point, want, status in [("messaging.after-handing", ("cancelled", "cancelled"), []),
+                                ("messaging.before-call", ("failed", "unknown"), ["unknown"]),
+                                ("messaging.after-call", ("failed", "unknown"), ["unknown"]),
+                                ("messaging.after-recorded", ("sent", "-"), ["accepted"])]:
+        s = http_case(new, g, [])
+        s.step(fail=f"{point}:1")
+        s.append(cancelled("p1", "a1"))
+        same((until_ended(s), [d["status"] for t, d in s.events("message.status%")], s.staged(), s.sums()),
+             ([want], status, [], True), f"http: killed at {point}, then cancelled: {want[1] if want[1] != '-' else want[0]}")
+    s = http_case(new, g, [500])
+    s.step()
+    s.at("2024-06-18T08:30:00+09:00")
+    same((until_ended(s), len(g.got)), ([("failed", "unknown")], 1), "in doubt overnight: a text of yesterday is not repeated")
     g.close()
     s = new("2024-06-17T09:00:00+09:00", url="http://example.org/send")
     out = subprocess.run(s.command("step"), capture_output=True, text=True, env=s.env(), cwd=ROOT)

@@ -6,6 +6,7 @@
  *
  *   apply N     all events behind the position, N to a transaction
  *   lose N      applies up to N events and gives the transaction up
+ *   again N     the first N events of the stream once more, as after a lost acknowledgement
  *   tick AT     lets time pass up to AT, when no event is waiting
  *   recompute   looks at everybody
  */
@@ -35,12 +36,13 @@ struct driver {
     struct arena *a;
 };
 
-static enum err_code apply_page(struct driver *d, int64_t limit, int *count, struct err *e)
+static enum err_code apply_page(struct driver *d, int64_t after, int64_t limit, int *count,
+                                struct err *e)
 {
     struct db_args q = {0};
     struct db_rows *rows;
     arg_z(&q, d->site);
-    arg_i64(&q, segment_position(d->core));
+    arg_i64(&q, after);
     arg_i64(&q, limit);
     arena_reset(d->a);
     enum err_code code = db_run(d->db, d->a, &next_events, &q, &rows, e);
@@ -66,11 +68,14 @@ static enum err_code command(struct driver *d, struct str word, struct str value
     num_i64(value, 1, 100000, &n, NULL);
     if (str_is(word, "apply")) {
         while (code == ERR_NONE && count > 0) {
-            code = apply_page(d, n, &count, e);
+            code = apply_page(d, segment_position(d->core), n, &count, e);
             code = code == ERR_NONE ? segment_commit(d->core, e) : code;
         }
+    } else if (str_is(word, "again")) {
+        code = apply_page(d, 0, n, &count, e);
+        code = code == ERR_NONE ? segment_commit(d->core, e) : code;
     } else if (str_is(word, "lose")) {
-        code = apply_page(d, n, &count, e);
+        code = apply_page(d, segment_position(d->core), n, &count, e);
         code = code == ERR_NONE ? segment_rollback(d->core, e) : code;
     } else if (str_is(word, "tick")) {
         code = clock_parse(value, &at, e);

@@ -407,6 +407,8 @@ def same_result():
     b.say("tick " + kst(end))
     check("the whole log again from empty tables: the same members and profiles", [b.everybody(), b.facts()], before)
     check("and not one new event", rows("SELECT head FROM dari.stream WHERE site = 'hundred'"), head)
+    b.say("again 300")
+    check("events that come again change nothing", [b.everybody(), b.facts()], before)
     check("recompute finds nothing to change", b.say("recompute").split()[0], "0")
     ids = rows("SELECT count(*) AS a, count(DISTINCT id) AS b FROM dari.event WHERE site = 'crash'")[0]
     check("no event is there twice", ids[0], ids[1])

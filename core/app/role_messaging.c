@@ -129,7 +129,7 @@ static void say_stream(const struct stream_item *item)
 {
     switch (item->what) {
     case STREAM_WELCOME:
-        log_info("messaging.stream", "acked=%" PRId64 " head=%" PRId64, item->acked, item->head);
+        log_info("messaging.ready", "acked=%" PRId64 " head=%" PRId64, item->acked, item->head);
         break;
     case STREAM_REFUSED:
         log_warn("messaging.stream-refused", "code=%.*s", STR_ARG(item->code));

@@ -165,7 +165,7 @@ static void on_session(struct worker *w, const struct stream_item *item)
     switch (item->what) {
     case STREAM_WELCOME:
         w->refused[0] = 0;
-        log_info("segment.welcome", "epoch=%" PRId64 " position=%" PRId64 " head=%" PRId64,
+        log_info("segment.ready", "epoch=%" PRId64 " position=%" PRId64 " head=%" PRId64,
                  item->epoch, segment_position(w->core), item->head);
         /* Committed, but the acknowledgement was lost. */
         if (item->acked < segment_position(w->core)) {

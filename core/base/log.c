@@ -81,7 +81,8 @@ static enum err_code check_rc(const char *rc, struct err *e)
         const char *comment = strstr(text.p, "<!--"), *root = strstr(text.p, "<log4c");
         if (!root || (comment && comment < root)) {
             code = ERR(e, ERR_CONFIG, 0, "%s: %s", rc,
-                       root ? "log4c cannot read a comment before <log4c>: put it inside" : "has no <log4c>");
+                       root ? "log4c cannot read a comment before <log4c>: put it inside"
+                            : "has no <log4c>");
         }
     }
     arena_free(&a);

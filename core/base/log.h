@@ -22,9 +22,9 @@
 enum log_level { LOG_ERROR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
 
 /*
- * Once per process; again after a fork to take another role's name. `rc` is a log4crc file or NULL for level info. ERR_CONFIG when
- * the file is not log4c's or names no usable root category. Until it is called lines go out at
- * level info.
+ * Once per process; again after a fork to take another role's name. `rc` is a log4crc file or NULL
+ * for level info. ERR_CONFIG when the file is not log4c's or names no usable root category. Until
+ * it is called lines go out at level info.
  */
 enum err_code log_open(const char *role, const char *rc, struct err *e);
 void log_close(void);

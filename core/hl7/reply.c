@@ -201,10 +201,12 @@ static const char *code_of(const struct sender *s, enum hl7_verdict v)
     if (!accept && !result) {
         return original[v];
     }
-    if (accept && wants(s->accept, success)) {
+    /* When only one of the two is valued the other counts as AL: silence would leave its sender
+     * waiting. */
+    if (wants(s->accept, success)) {
         return commit[v];
     }
-    return result && wants(s->application, success) ? original[v] : NULL;
+    return wants(s->application, success) ? original[v] : NULL;
 }
 
 static char *put_two(char *to, int n)

@@ -331,7 +331,7 @@ enum err_code relay_run(const struct relay_settings *s, struct err *e)
     r->wake = -1;
     enum err_code code = start(r, e);
     if (code == ERR_NONE) {
-        log_info("relay.started", "local=%s address=%s port=%d", s->local,
+        log_info("relay.ready", "local=%s address=%s port=%d", s->local,
                  s->address ? s->address : "-", s->address ? s->port : 0);
     }
     bool more = false;

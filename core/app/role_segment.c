@@ -89,11 +89,15 @@ static enum err_code attach(struct worker *w, struct err *e)
         db_free(&w->db);
         return code;
     }
-    if (!w->stream) {
-        return open_stream(w, e);
+    if (w->stream) {
+        stream_restart(w->stream, segment_position(w->core));
+        return ERR_NONE;
     }
-    stream_restart(w->stream, segment_position(w->core));
-    return ERR_NONE;
+    code = open_stream(w, e);
+    if (code != ERR_NONE) {
+        db_free(&w->db);
+    }
+    return code;
 }
 
 /* ---- trouble ---- */

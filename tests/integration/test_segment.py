@@ -205,7 +205,7 @@ def no_show():
     s.run()
     check("SG04: leaves on a new booking", s.members("SG04"), [])
     z = cancelled(s, "2026-03-11 09:00", "dan", "d2")
-    w = arrived(s, "2026-03-11 16:00", "dan", "v1", dept="internal")
+    w = arrived(s, "2026-03-11 16:00", "dan", "v1", dept="내과")
     s.run()
     check("SG04: its story, each step caused by its event", s.derived("SG04"),
           [["entered", "dan", "2026-03-10 11:00", x], ["exited", "dan", "2026-03-10 12:00", y],
@@ -227,16 +227,16 @@ def no_show():
 
 def churned():
     s = Site("churned")
-    arrived(s, "2026-01-05 10:00", "ortho", "o1", dept="ortho")
+    arrived(s, "2026-01-05 10:00", "ortho", "o1", dept="정형외과")
     arrived(s, "2026-01-05 10:00", "nodept", "n1")
-    arrived(s, "2026-01-05 10:00", "dental", "t1", dept="dental")
+    arrived(s, "2026-01-05 10:00", "dental", "t1", dept="치과")
     for i, day in enumerate(["2026-01-05", "2025-09-27", "2025-06-19"]):
-        arrived(s, "2026-01-05 11:00", "slow", f"s{i}", day + " 10:00", dept="ortho")
-    arrived(s, "2026-01-05 12:00", "again", "g1", dept="ortho")
+        arrived(s, "2026-01-05 11:00", "slow", f"s{i}", day + " 10:00", dept="정형외과")
+    arrived(s, "2026-01-05 12:00", "again", "g1", dept="정형외과")
     s.run()
     check("profile: visits, first, last, median gap, department", rows(
         "SELECT visit_count, first_visit_on, last_visit_on, visit_interval_median_days, primary_dept "
-        "FROM dari.profile WHERE site = 'churned' AND patient = 'slow'"), [[3, "2025-06-19", "2026-01-05", 100, "ortho"]])
+        "FROM dari.profile WHERE site = 'churned' AND patient = 'slow'"), [[3, "2025-06-19", "2026-01-05", 100, "정형외과"]])
     booked(s, "2026-04-01 12:00", "again", "g2", "2026-04-20 10:00")
     s.tick("2027-01-31 00:00")
     check("SG20: by passing time, by department, by the patient's own interval, not with an appointment ahead",
@@ -244,7 +244,7 @@ def churned():
           [["entered", "ortho", "2026-04-06 00:00", None], ["entered", "again", "2026-04-20 10:00", None],
            ["entered", "nodept", "2026-07-05 00:00", None], ["entered", "slow", "2026-07-25 00:00", None],
            ["entered", "dental", "2027-01-06 00:00", None]])
-    v = arrived(s, "2027-01-31 09:00", "ortho", "o2", dept="ortho")
+    v = arrived(s, "2027-01-31 09:00", "ortho", "o2", dept="정형외과")
     u = s.event("2027-01-31 09:10", "visit.voided", "ortho", visit_key="o2")
     s.run()
     check("a voided visit gives back the last visit, and the segment", [d[::3] for d in s.derived("SG20")[5:]] + rows(
@@ -258,9 +258,9 @@ def churned():
 
 def merged():
     s = Site("merged")
-    arrived(s, "2026-03-02 10:00", "old", "v1", dept="dental")
-    arrived(s, "2026-03-03 10:00", "new", "v2", dept="ortho")
-    arrived(s, "2026-03-05 10:00", "old", "v3", dept="dental")
+    arrived(s, "2026-03-02 10:00", "old", "v1", dept="치과")
+    arrived(s, "2026-03-03 10:00", "new", "v2", dept="정형외과")
+    arrived(s, "2026-03-05 10:00", "old", "v3", dept="치과")
     booked(s, "2026-03-05 11:00", "old", "a1", "2026-03-07 10:00")
     s.event("2026-03-05 11:30", "payment.recorded", "old", paid_krw=30000)
     s.event("2026-03-05 12:00", "patient.updated", "old", changed=[{"field": "privacy_flag", "new": "true"}])
@@ -272,7 +272,7 @@ def merged():
     check("merge: facts, aggregates and the strictest flag", rows(
         "SELECT visit_count, first_visit_on, last_visit_on, primary_dept, privacy_flag, (SELECT sum(paid_krw) FROM "
         "dari.profile_payment y WHERE y.site = p.site AND y.patient = p.patient) AS paid FROM dari.profile p "
-        "WHERE site = 'merged' AND patient = 'new'"), [[3, "2026-03-02", "2026-03-05", "dental", True, 30000]])
+        "WHERE site = 'merged' AND patient = 'new'"), [[3, "2026-03-02", "2026-03-05", "치과", True, 30000]])
     c = cancelled(s, "2026-03-06 10:00", "old", "a1")
     s.run()
     check("merge: later events of the retired key count for the survivor", s.derived("SG02")[3:],
@@ -339,7 +339,7 @@ def random_log(s, seed):
         elif what < 0.66:
             missed(s, now, who, key, start)
         elif what < 0.90:
-            arrived(s, now, who, f"v{r.randrange(150)}", dept=r.choice(["ortho", "dental", "internal"]),
+            arrived(s, now, who, f"v{r.randrange(150)}", dept=r.choice(["정형외과", "치과", "내과"]),
                     appointment_key=key)
         elif what < 0.95:
             s.event(now, "visit.voided", who, visit_key=f"v{r.randrange(150)}")

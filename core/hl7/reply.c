@@ -201,12 +201,12 @@ static const char *code_of(const struct sender *s, enum hl7_verdict v)
     if (!accept && !result) {
         return original[v];
     }
-    /* When only one of the two is valued the other counts as AL: silence would leave its sender
-     * waiting. */
-    if (wants(s->accept, success)) {
+    /* Original mode is the same as NE and AL (2.9.2): that is what an absent one of the two means.
+     */
+    if (accept && wants(s->accept, success)) {
         return commit[v];
     }
-    return wants(s->application, success) ? original[v] : NULL;
+    return !result || wants(s->application, success) ? original[v] : NULL;
 }
 
 static char *put_two(char *to, int n)

@@ -76,11 +76,6 @@ enum tls_io tls_io_write(void *session, const char *from, size_t n, size_t *took
     return outcome(session, SSL_write_ex(session, from, n, took));
 }
 
-bool tls_io_pending(void *session)
-{
-    return SSL_pending(session) > 0;
-}
-
 void tls_io_finish(void *session)
 {
     ERR_clear_error();

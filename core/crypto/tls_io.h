@@ -23,12 +23,10 @@ enum tls_io {
 /* The descriptor stays the caller's. False: out of memory. */
 bool tls_io_attach(void *session, int fd, bool server);
 enum tls_io tls_io_handshake(void *session);
-/* DONE: *got bytes, at least one. */
+/* DONE: *got bytes, at least one, of one record: with room for 16 KiB never a part of one. */
 enum tls_io tls_io_read(void *session, char *to, size_t n, size_t *got);
 /* DONE: the first *took bytes are on their way, at least one. */
 enum tls_io tls_io_write(void *session, const char *from, size_t n, size_t *took);
-/* Decrypted bytes wait inside the session: the socket will not become readable for them. */
-bool tls_io_pending(void *session);
 /* Tells the peer that nothing more comes (close_notify); does not wait for its answer. */
 void tls_io_finish(void *session);
 void tls_io_free(void **session);

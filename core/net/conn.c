@@ -175,9 +175,6 @@ static void opened(struct net_conn *c)
     if (c->state == NET_OPEN && c->out.n) {
         net_conn_dirty(c); /* what was sent before it stood */
     }
-    if (c->state == NET_OPEN && c->tls && !c->paused && tls_io_pending(c->tls)) {
-        event_active(&c->rd, EV_READ, 0);
-    }
 }
 
 static void shake(struct net_conn *c)
@@ -351,9 +348,6 @@ void net_pause(struct net_conn *c, bool paused)
         event_del(&c->rd);
     } else if (!c->ended) {
         event_add(&c->rd, NULL);
-        if (c->tls && tls_io_pending(c->tls)) {
-            event_active(&c->rd, EV_READ, 0);
-        }
     }
 }
 

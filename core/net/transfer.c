@@ -112,17 +112,21 @@ static enum tls_io read_plain(struct net_conn *c, size_t *got)
     return errno == EAGAIN || errno == EINTR ? TLS_IO_WANT_READ : TLS_IO_FAILED;
 }
 
-/* Whole records as long as they are decrypted already or were full ones; else a call in vain. */
+/*
+ * Whole records, and no buffer smaller than one: nothing decrypted ever stays in the session, where
+ * the socket would not announce it. After a record that was not full another call would be in vain.
+ */
 static enum tls_io read_tls(struct net_conn *c, size_t *got)
 {
     enum { RECORD = 16 * 1024 };
+    _Static_assert(NET_CHUNK % RECORD == 0, "the last record of a chunk would be cut");
     enum tls_io io;
     size_t n;
     do {
         n = 0;
         io = tls_io_read(c->tls, c->loop->chunk + *got, NET_CHUNK - *got, &n);
         *got += n;
-    } while (io == TLS_IO_DONE && *got < NET_CHUNK && (n == RECORD || tls_io_pending(c->tls)));
+    } while (io == TLS_IO_DONE && n == RECORD && *got < NET_CHUNK);
     return io;
 }
 
@@ -149,10 +153,6 @@ void net_conn_read(struct net_conn *c)
     }
     switch (io) {
     case TLS_IO_DONE:
-        if (c->tls && !c->paused && tls_io_pending(c->tls)) {
-            event_active(&c->rd, EV_READ, 0);
-        }
-        break;
     case TLS_IO_WANT_READ:
         break;
     case TLS_IO_WANT_WRITE:

@@ -216,13 +216,18 @@ static void until_got(struct sender *s, const char *expected)
     assert_string_equal(s->got.p, expected);
 }
 
+static void run_for(struct adapter_host *h, int64_t ms)
+{
+    struct net_timer *t = net_timer_new(h->loop, (void (*)(void *))net_loop_stop, h->loop);
+    net_timer_set(t, ms);
+    net_loop_run(h->loop);
+    net_timer_free(&t);
+}
+
 /* Lets everything happen that is under way: a few empty turns of the loop. */
 static void a_moment(struct adapter_host *h)
 {
-    struct net_timer *t = net_timer_new(h->loop, (void (*)(void *))net_loop_stop, h->loop);
-    net_timer_set(t, 30);
-    net_loop_run(h->loop);
-    net_timer_free(&t);
+    run_for(h, 30);
 }
 
 /* "name=value" pairs end with NULL. */
@@ -406,6 +411,38 @@ static void a_full_host_stops_everybody_until_it_resumes(void **state)
     finish(&h, s, 2);
 }
 
+/* The refused message goes first, even when another peer has a whole one waiting. */
+static void the_refused_message_is_offered_first(void **state)
+{
+    (void)state;
+    const char *options[] = {"window=1", NULL};
+    struct adapter_host h = {0};
+    struct sender a, b;
+    start(&h, options);
+    dial(&a, &h, NULL);
+    until_counted(&h, "connections", 1);
+    dial(&b, &h, NULL);
+    net_send(b.conn, STR(FRAME("b1") FRAME("b2")));
+    until_taken(&h, 1);
+    h.room = 0;
+    net_send(a.conn, STR(FRAME("a1")));
+    a_moment(&h);       /* a1 is refused */
+    answer(&h, 0, "B"); /* b2 could be taken now */
+    h.room = 1;
+    adapter_mllp.resume(h.adapter);
+    until_taken(&h, 2);
+    assert_string_equal(h.taken[1].text, "a1");
+    h.room = 1;
+    adapter_mllp.resume(h.adapter);
+    until_taken(&h, 3);
+    assert_string_equal(h.taken[2].text, "b2");
+    adapter_mllp.stop(&h.adapter);
+    net_loop_free(&h.loop);
+    buf_release(&a.got);
+    buf_release(&b.got);
+    arena_free(&h.memory);
+}
+
 static void the_window_bounds_what_one_connection_has_under_way(void **state)
 {
     (void)state;
@@ -562,20 +599,20 @@ static void the_silent_and_the_stuck_are_closed(void **state)
 static void a_peer_that_we_keep_waiting_is_not_stuck(void **state)
 {
     (void)state;
-    const char *options[] = {"stall-timeout=20ms", "idle-timeout=20ms", NULL};
+    const char *options[] = {"stall-timeout=1s", "idle-timeout=1s", NULL};
     struct adapter_host h = {0};
     struct sender s;
     start(&h, options);
     dial(&s, &h, NULL);
     h.room = 0;
     net_send(s.conn, STR(FRAME("1") "\x0bpart"));
-    for (int i = 0; i < 4; i++) {
-        a_moment(&h);
-    }
+    run_for(&h, 1300);
     assert_int_equal(counted(&h, "connections"), 1);
     h.room = -1;
     h.at_once = true;
     adapter_mllp.resume(h.adapter);
+    run_for(&h, 300); /* time enough to look after the peers once */
+    assert_int_equal(counted(&h, "connections"), 1);
     net_send(s.conn, STR(" two\x1c\r"));
     until_got(&s, FRAME("1") FRAME("part two"));
     finish(&h, &s, 1);
@@ -737,6 +774,7 @@ int main(void)
         cmocka_unit_test(any_cut_gives_the_same_messages),
         cmocka_unit_test(an_oversize_message_is_answered_and_the_next_one_taken),
         cmocka_unit_test(a_full_host_stops_everybody_until_it_resumes),
+        cmocka_unit_test(the_refused_message_is_offered_first),
         cmocka_unit_test(the_window_bounds_what_one_connection_has_under_way),
         cmocka_unit_test(full_memory_lets_one_message_through_at_a_time),
         cmocka_unit_test(a_vanished_peer_loses_its_replies_and_nobody_else_does),

@@ -189,9 +189,6 @@ static void one_round(struct role_state *s, bool *attached)
     struct err e = {0};
     enum err_code code = *attached ? work(s, &e) : attach(s, &e);
     if (code == ERR_NONE) {
-        if (!*attached) {
-            log_info("messaging.ready", "site=%s", s->config->site);
-        }
         *attached = true;
         if (backoff_leave(&s->backoff)) {
             log_info("messaging.resumed", "site=%s", s->config->site);

@@ -70,7 +70,10 @@ def test(tap):
         for f in plain:
             print("# ", *f)
         tap.check("confirmations and reminders are in the outbox", {"JN01", "JN02"} == {f[0] for f in plain}, plain)
-        tap.check("no reminder for what was cancelled", all("(예약)" not in f[3] for f in plain))
+        who = [f for f in plain if f[2] == "+821034567892"]
+        tap.equal("no reminder for what was cancelled", [f[:2] for f in who], [("JN01", "confirm")])
+        tap.check("what was moved is reminded of at its new time only",
+                  any("(3/16) 10:30" in f[3] for f in plain) and not any("내일(3/12) 14:00" in f[3] for f in plain), plain)
         keys = s.sql("SELECT count(*), count(DISTINCT data::json->>'message_key') FROM dari.event WHERE type = 'message.requested'")
         tap.equal("every message was asked for once", keys[0][0], keys[0][1])
         handed = s.one("SELECT count(*) FROM dari.event WHERE type = 'message.status_changed'")

@@ -4,6 +4,7 @@
 #include "core/base/file.h"
 #include "core/base/num.h"
 #include "core/hl7/hl7.h"
+#include "core/hl7/reply.h"
 #include "core/hl7/split.h"
 #include "core/net/net.h"
 #include "core/net/secure.h"
@@ -90,20 +91,35 @@ static bool grow(struct sending *s)
     return entries != NULL;
 }
 
-/*
- * Its id, and whether a reply will come. MSH-15 rules what a bridge answers; MSH-16 where MSH-15 is
- * empty. The bytes are looked at undecoded: delimiters and ids are ASCII in every set used.
- */
+/* MSH-15 and MSH-16 may ask for no reply, as core/hl7 reads them: neither to a yes nor to a no. */
+static bool wants_no_reply(const struct hl7_msg *m, struct str bytes)
+{
+    static const enum hl7_verdict both[] = {HL7_ACCEPT, HL7_ERROR};
+    struct buf reply;
+    bool any = false;
+    buf_init(&reply, REPLY_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        bool wanted = true;
+        const struct hl7_reply r = {.verdict = both[i], .id = STR_INIT("1")};
+        hl7_reply(&reply, m, bytes, &r, &wanted);
+        any = any || wanted;
+    }
+    buf_release(&reply);
+    return !any;
+}
+
+/* The bytes are looked at undecoded: delimiters and ids are ASCII in every set that senders use. */
 static void describe(struct sending *s, struct str bytes, struct entry *entry, bool *no_reply)
 {
     const struct hl7_msg *m;
     struct hl7_header h = {0};
+    *no_reply = false;
     arena_reset(s->scratch);
     if (hl7_parse(s->scratch, bytes, &hl7_default_limits, &m, NULL) == ERR_NONE) {
         hl7_header(m, &h);
+        *no_reply = wants_no_reply(m, bytes);
     }
     *entry = (struct entry){.id = h.control_id, .code = "-"};
-    *no_reply = str_is(h.accept_ack.n ? h.accept_ack : h.application_ack, "NE");
 }
 
 static enum err_code read_file(struct sending *s, const char *path, struct err *e)

@@ -111,7 +111,7 @@ def scenario(name, script, files, status, expected, received, words=(), says="",
 def replies():
     one, two = file("one.hl7", message("A1")), file("two.hl7", message("B1") + message("B2"))
     lf = file("lf.hl7", message("L1", end="\n") + message("L2", end="\n"))
-    quiet = file("quiet.hl7", message("Q1", "|||NE|NE") + message("Q2"))
+    quiet = file("quiet.hl7", message("Q1", "|||NE|NE") + message("Q2", "|||NE|AL"))
     scenario("each message of each file, one after another", ["AA"], [one, two], 0,
              [["A1", "AA"], ["B1", "AA"], ["B2", "AA"]], ["A1", "B1", "B2"])
     scenario("a commit reply is as good", ["CA"], [one], 0, [["A1", "CA"]], ["A1"])

@@ -51,7 +51,7 @@ static enum err_code number(const struct str *frames, size_t at, int64_t min, in
     if (!ok) {
         return ERR(e, ERR_VALUE, at, "frame %zu is not a decimal number", at);
     }
-    return num_i64(s, min, INT64_MAX, out, NULL) == ERR_NONE
+    return num_i64(s, min, WIRE_MAX, out, NULL) == ERR_NONE
                ? ERR_NONE
                : ERR(e, ERR_LIMIT, at, "frame %zu is out of range", at);
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define WIRE_PROTOCOL "dari/1"
+#define WIRE_MAX (INT64_C(1) << 62) /* largest number: sums of two cannot overflow */
 
 enum {
     WIRE_FRAMES = 4,  /* most frames of any message */

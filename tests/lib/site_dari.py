@@ -142,7 +142,7 @@ def code(reply):
 
 
 class Site:
-    def __init__(self, name, feed="", mllp="", relay="", messaging="", clock=None):
+    def __init__(self, name, feed="", mllp="", relay="", messaging="", clock=None, keys=None):
         self.home = os.path.join(ROOT, "var", "test", "sites", name)
         self.drop()
         os.makedirs(self.home)
@@ -156,7 +156,10 @@ class Site:
             self.env["DARI_CLOCK"] = os.path.join(self.home, "clock")
             self.clock(clock)
         self.process = None
-        self.run("keys", "init", "--config", self.config, check=True)
+        if keys:  # the same secrets give the same ids
+            shutil.copytree(keys, os.path.join(self.home, "keys"))
+        else:
+            self.run("keys", "init", "--config", self.config, check=True)
         self.postgres("start")
 
     def __enter__(self):
@@ -200,6 +203,15 @@ class Site:
         with open(path + ".new", "w", encoding="utf-8") as f:
             f.write(instant + "\n")
         os.replace(path + ".new", path)
+
+    def settled(self):
+        """Has everything that is due at the clock been done? (deploy/demo/settled.sql)"""
+        clock = open(os.path.join(self.home, "clock"), encoding="utf-8").read().strip()
+        query = open(os.path.join(ROOT, "deploy/demo/settled.sql"), encoding="utf-8").read()
+        try:
+            return self.one(query.replace(":'clock'", f"'{clock}'")) == "t"
+        except RuntimeError:
+            return False  # the database is away just now
 
     # ---- dari ----
 

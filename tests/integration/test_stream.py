@@ -232,6 +232,54 @@ def killed_relay_goes_on(rig):
         assert c.flush(20)
 
 
+def c_client_survives_a_killed_relay(rig):
+    rig.new_consumer("ctail", "internal")
+    out = open(rig.path("tail.out"), "wb")
+    p = subprocess.Popen([DARI, "tail", "--consumer", "ctail", "--key", rig.path("ctail.key"),
+                          "--follow", "--ack", "--from", "cursor", "--count", "1030"],
+                         cwd=rig.home, stdout=out, stderr=subprocess.PIPE)
+    lines = lambda: open(rig.path("tail.out"), encoding="utf-8").read().splitlines()
+    wait_for(lambda: len(lines()) >= 1000)
+    pid = rig.relay_pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: rig.relay_pid() not in (None, pid))
+    rig.add_events(40)
+    assert p.wait(60) == 0, p.stderr.read()
+    numbers = [int(json.loads(line)["sequence"]) for line in lines()]
+    assert numbers == list(range(1, 1031)), numbers[-5:]
+    assert rig.row("ctail")["acked"] == 1030
+
+
+def examples_work(rig):
+    secret = rig.new_consumer("example")
+    files = [rig.path("example.key"), rig.path("var/keys/stream.pub"), rig.path("events.jsonl")]
+    words = ["/usr/bin/python3", os.path.join(ROOT, "deploy/clients/python/example.py"),
+             "--endpoint", rig.endpoint, "--site", SITE, "--key", files[0], "--server-key",
+             files[1], "--out", files[2]]
+    for n in ("300", "200"):
+        subprocess.run(words + ["--count", n], cwd=rig.home, check=True, timeout=60)
+    with open(files[2], "ab") as f:
+        f.write(b"half a line that a crash left behind")
+    subprocess.run(words + ["--count", "100"], cwd=rig.home, check=True, timeout=60)
+    with open(files[2], encoding="utf-8") as f:
+        numbers = [int(json.loads(line)["sequence"]) for line in f]
+    assert numbers == list(range(1, 601)), numbers[-5:]
+    assert rig.row("example")["acked"] == 600
+    program, library = rig.path("example"), os.path.join(os.path.dirname(DARI), "libdari.a")
+    sanitized = ["-fsanitize=address,undefined"] if "/san/" in DARI else []
+    flags = subprocess.run(["pkg-config", "--libs", "libzmq", "libcrypto", "libssl", "jansson",
+                            "libxml-2.0", "libpq", "log4c"], check=True, stdout=subprocess.PIPE)
+    subprocess.run(["cc", *sanitized, "-I", ROOT, "-o", program,
+                    os.path.join(ROOT, "deploy/clients/c/example.c"), library,
+                    *flags.stdout.decode().split()], check=True)
+    p = subprocess.Popen([program, rig.endpoint, SITE, read_key(files[1]),
+                          read_key(rig.path("example.pub")), secret], cwd=rig.home,
+                         stdout=subprocess.DEVNULL)
+    wait_for(lambda: rig.row("example")["acked"] >= 1000)
+    p.terminate()
+    p.wait(10)
+
+
 def revoked_gets_nothing(rig):
     key = rig.new_consumer("revoked")
     c = rig.consumer(key, start="head")
@@ -379,8 +427,10 @@ def nothing_private_in_the_log(rig):
     assert SECRET not in rig.log()
 
 
-TESTS = [order_and_density, live_events_arrive, acknowledgement_is_on_record,
+TESTS = [order_and_density, live_events_arrive, c_client_survives_a_killed_relay,
+         acknowledgement_is_on_record,
          only_what_the_contract_names, restart_at_every_point, killed_relay_goes_on,
+         examples_work,
          revoked_gets_nothing, unknown_key_gets_nothing, newer_session_ends_the_older,
          rules_are_enforced, no_credit_no_events, slow_consumer_is_bounded, nack_pauses,
          rotated_key_takes_over, database_away_and_back, a_hole_stops_the_stream,

@@ -1,4 +1,4 @@
-#include "core/app/commands.h"
+#include "core/app/command.h"
 
 #include "core/base/buf.h"
 #include "core/base/file.h"

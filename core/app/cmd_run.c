@@ -143,7 +143,7 @@ static void start(struct supervisor *s, struct child *c)
         if (getppid() != parent) {
             _exit(EXIT_REFUSED);
         }
-        exit(c->role->run ? c->role->run(s->config, c->feed) : EXIT_REFUSED);
+        exit(c->role->run(s->config, c->feed));
     }
     log_info("run.started", "role=%s pid=%ld", c->name, (long)c->pid);
 }

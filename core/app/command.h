@@ -31,7 +31,7 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
     X(plan, "list planned messages, preview a template")                                           \
     X(ledger, "verify and export the ledger")
 
-#define X(name, help) int cmd_##name(int argc, char **argv) __attribute__((weak));
+#define X(name, help) int cmd_##name(int argc, char **argv);
 COMMANDS(X)
 #undef X
 

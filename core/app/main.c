@@ -34,7 +34,7 @@ int main(int argc, char **argv)
         return argc < 2 ? EXIT_USAGE : EXIT_DONE;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp(argv[1], commands[i].name) == 0 && commands[i].run) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
             int status = commands[i].run(argc - 1, argv + 1);
             if (fflush(stdout) != 0 && status == EXIT_DONE) {
                 fputs("dari: could not write the output\n", stderr);

@@ -15,11 +15,11 @@ struct role {
     int (*run)(const struct config *c, const struct config_feed *feed); /* feed: role feed only */
 };
 
-int role_feed(const struct config *c, const struct config_feed *feed) __attribute__((weak));
-int role_relay(const struct config *c, const struct config_feed *feed) __attribute__((weak));
-int role_segment(const struct config *c, const struct config_feed *feed) __attribute__((weak));
-int role_messaging(const struct config *c, const struct config_feed *feed) __attribute__((weak));
-int role_steward(const struct config *c, const struct config_feed *feed) __attribute__((weak));
+int role_feed(const struct config *c, const struct config_feed *feed);
+int role_relay(const struct config *c, const struct config_feed *feed);
+int role_segment(const struct config *c, const struct config_feed *feed);
+int role_messaging(const struct config *c, const struct config_feed *feed);
+int role_steward(const struct config *c, const struct config_feed *feed);
 
 /*
  * For roles whose loop waits in poll(): SIGTERM sets this. Installed by role_begin(), which also

@@ -70,6 +70,6 @@ void option_print(FILE *to, const char *element, const struct option_row *rows)
     fprintf(to, "<%s>\n", element);
     for (; rows->name; rows++) {
         const char *dflt = !rows->dflt ? "required" : rows->dflt[0] ? rows->dflt : "none";
-        fprintf(to, "  %-20s %-10s %s\n", rows->name, dflt, rows->help);
+        fprintf(to, "  %-20s %-22s %s\n", rows->name, dflt, rows->help);
     }
 }

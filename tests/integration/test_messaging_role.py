@@ -1,5 +1,5 @@
 """The messaging role behind the real feed, relay and database: the clinic's day, reminders by the moved clock, and the
-role killed at any moment."""
+role and PostgreSQL killed at any moment."""
 import glob
 import json
 import os
@@ -40,10 +40,13 @@ def at(s, now):
 
 
 def day(s, rng=None):
-    """Sends the day's messages at their times, then lets the days pass. With rng the role is killed now and then."""
+    """Sends the day's messages at their times, then lets the days pass. With rng the role or PostgreSQL is killed now and then."""
     def disturb():
         if rng and rng.random() < 0.5:
             s.kill("messaging")
+        elif rng and rng.random() < 0.1:
+            s.postgres("kill")
+            s.postgres("start")
     sender = s.mllp()
     for path in DAY:
         at(s, instant(path))

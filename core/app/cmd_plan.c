@@ -40,6 +40,18 @@ struct plan_options {
 
 /* ---- list ---- */
 
+static bool known_state(const char *state)
+{
+    static const char *const states[] = {"planned", "handing",    "sent",
+                                         "failed",  "suppressed", "cancelled"};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        if (strcmp(states[i], state) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void print_json(const struct db_rows *r)
 {
     static const char *const names[] = {"plan",    "journey",     "step",
@@ -69,11 +81,11 @@ static void print_json(const struct db_rows *r)
 
 static void print_text(const struct db_rows *r)
 {
-    printf("%-16s %-6s %-10s %-10s %-12s %3s  %-26s  %-26s\n", "due", "", "step", "state", "reason",
-           "ver", "appointment", "plan");
+    printf("%-16s %-8s %-10s %-10s %-12s %3s  %-26s  %-26s\n", "due", "journey", "step", "state",
+           "reason", "ver", "appointment", "plan");
     for (int i = 0; i < db_count(r); i++) {
         struct civil c = zone_local(db_time(r, i, 6));
-        printf("%04d-%02d-%02d %02d:%02d %-6s %-10s %-10s %-12s %3" PRId64 "  %-26s  %-26s\n",
+        printf("%04d-%02d-%02d %02d:%02d %-8s %-10s %-10s %-12s %3" PRId64 "  %-26s  %-26s\n",
                c.year, c.month, c.day, c.hour, c.minute, db_z(r, i, 1), db_z(r, i, 2),
                db_z(r, i, 7), db_z(r, i, 8), db_i64(r, i, 3), db_z(r, i, 5), db_z(r, i, 0));
     }
@@ -87,6 +99,9 @@ static int list(struct session *s, const struct plan_options *o)
     int64_t limit;
     if (num_i64(str_of(o->limit), 1, 1000000, &limit, &e) != ERR_NONE) {
         return command_usage("plan", "--limit %s", e.msg);
+    }
+    if (o->state && !known_state(o->state)) {
+        return command_usage("plan", "there is no state %s", o->state);
     }
     arg_z(&q, s->config->site);
     arg_z(&q, o->state);

@@ -48,6 +48,31 @@ static void refuse_words(const struct template *t, const char *const *words, siz
     }
 }
 
+static size_t digits_at(struct str s, size_t i)
+{
+    size_t n = 0;
+    while (i + n < s.n && s.p[i + n] >= '0' && s.p[i + n] <= '9') {
+        n++;
+    }
+    return n;
+}
+
+/* 02-123-4567, 031-1234-5678: a number that is written out stays when the site's own changes. */
+static const char *find_phone(struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        size_t area = digits_at(s, i);
+        size_t middle =
+            area && i + area < s.n && s.p[i + area] == '-' ? digits_at(s, i + area + 1) : 0;
+        size_t last = i + area + 1 + middle;
+        if (s.p[i] == '0' && (area == 2 || area == 3) && (middle == 3 || middle == 4) &&
+            last < s.n && s.p[last] == '-' && digits_at(s, last + 1) == 4) {
+            return s.p + i;
+        }
+    }
+    return NULL;
+}
+
 static struct str last_line(struct str s)
 {
     size_t from = s.n;
@@ -93,6 +118,11 @@ void template_lint(const struct template *t, struct problems *p)
         refuse_words(t, WORDS(ad_words),
                      "makes it an advertisement: leave it out, or make the template class=\"ad\"",
                      p);
+        const char *phone = find_phone(t->text);
+        if (phone) {
+            problem_add(p, t->file, line_of(t, phone),
+                        "a telephone number is written out: use #{phone}");
+        }
     } else {
         lint_ad(t, p);
     }

@@ -98,6 +98,9 @@ static void template_mistakes(void **state)
          "tells about health"},
         {HEAD("info") NAME "<text>#{name}님 https://bit.ly/x</text></template>", 3,
          "hides where a link goes"},
+        {HEAD("info") "<text>안내\n문의 02-123-4567</text></template>", 3, "use #{phone}"},
+        {HEAD("info") "<text>문의 031-1234-5678로</text></template>", 2, "use #{phone}"},
+        {HEAD("info") "<text>2024-06-26 안내 012-34</text></template>", 0, NULL},
         {HEAD("info") "<text></text></template>", 2, "the text is empty"},
         {HEAD("info") "<text>안내 ✔</text></template>", 2, "refused (charset)"},
         {HEAD("ad") HOSPITAL

@@ -88,8 +88,13 @@ enum err_code stream_open(const struct stream_settings *s, struct stream_client 
 
 static void hang_up(struct stream_client *c, int64_t wait_ms)
 {
+    struct socket_message unread;
     socket_drop(&c->message);
     if (c->socket) {
+        /* libzmq leaks a buffer when messages lie unread at the end; credit bounds their number. */
+        while (socket_recv(c->socket, SIDE_CONSUMER, &unread)) {
+            socket_drop(&unread);
+        }
         zmq_close(c->socket);
         c->socket = NULL;
     }

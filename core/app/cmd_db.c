@@ -6,10 +6,11 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: dari db migrate|status [--config FILE]\n"
+    "usage: dari db migrate|status|check [--config FILE]\n"
     "\n"
     "migrate   applies what is missing, under a lock, each migration in its own transaction\n"
-    "status    says how many migrations the database has and this dari knows\n";
+    "status    says how many migrations the database has and this dari knows\n"
+    "check     prepares every statement of this dari against the database\n";
 
 static enum err_code migrate(const struct config *c, struct db *db, struct err *e)
 {
@@ -34,6 +35,18 @@ static enum err_code state(struct db *db, struct err *e)
     return code == ERR_NONE ? migrate_check(db, e) : code;
 }
 
+static enum err_code check(struct db *db, struct err *e)
+{
+    enum err_code code = migrate_check(db, e);
+    if (code == ERR_NONE) {
+        code = db_prepare_all(db, e);
+    }
+    if (code == ERR_NONE) {
+        printf("all statements fit\n");
+    }
+    return code;
+}
+
 int cmd_db(int argc, char **argv)
 {
     const char *file = NULL;
@@ -42,9 +55,10 @@ int cmd_db(int argc, char **argv)
     if (left < 0) {
         return status;
     }
-    bool wants_migrate = left == 1 && strcmp(argv[1], "migrate") == 0;
-    if (!wants_migrate && !(left == 1 && strcmp(argv[1], "status") == 0)) {
-        return command_usage("db", "say migrate or status");
+    const char *verb = left == 1 ? argv[1] : "";
+    bool migrates = strcmp(verb, "migrate") == 0, checks = strcmp(verb, "check") == 0;
+    if (!migrates && !checks && strcmp(verb, "status") != 0) {
+        return command_usage("db", "say migrate, status or check");
     }
     struct arena *a = arena_new(0);
     struct db *db = NULL;
@@ -53,7 +67,7 @@ int cmd_db(int argc, char **argv)
     if (c) {
         enum err_code code = config_db(c, "migrate", &db, &e);
         if (code == ERR_NONE) {
-            code = wants_migrate ? migrate(c, db, &e) : state(db, &e);
+            code = migrates ? migrate(c, db, &e) : checks ? check(db, &e) : state(db, &e);
         }
         status = code == ERR_NONE ? EXIT_DONE : command_failed("db", "%s", e.msg);
     }

@@ -33,8 +33,8 @@ static const char help[] = "usage: dari run [--config FILE] [--only ROLE[,ROLE].
 enum {
     MAX_CHILDREN = 64,
     BACKOFF_FIRST = 200,
-    BACKOFF_LAST = 10000,
-    STEADY = 10000,
+    BACKOFF_LAST = 5000,
+    STEADY = 5000,
     PATIENCE = 10000
 };
 

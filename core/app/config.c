@@ -409,6 +409,13 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
     }
     if (code == ERR_NONE) {
         code = db_open(&s, out, e);
+        if (code == ERR_DB) {
+            struct err why = *e;
+            code = ERR(e, ERR_DB, 0,
+                       "%s (is PostgreSQL running? deploy/postgres.sh start var/postgres starts a "
+                       "private one)",
+                       why.msg);
+        }
     }
     if (code == ERR_NONE && strcmp(role, "migrate") != 0) {
         code = migrate_check(*out, e);

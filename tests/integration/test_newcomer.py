@@ -1,0 +1,102 @@
+"""The mistakes a newcomer makes: each gives one line that says what is wrong and what to do, and the right exit status."""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import DARI, ROOT, Site, main, wait_for  # noqa: E402
+
+
+def one_line(tap, name, out, status, *words):
+    lines = [l for l in out.stderr.strip().split("\n") if l]
+    tap.check(f"{name}: one line", len(lines) == 1, out.stderr)
+    tap.check(f"{name}: says {', '.join(words)}", all(w in out.stderr for w in words), out.stderr)
+    tap.equal(f"{name}: exit status", out.returncode, status)
+
+
+def logged(tap, s, name, *words):
+    """A role that cannot start says why and is tried again."""
+    p = subprocess.Popen([DARI, "run", "--config", s.config, "--only", "feed"], stderr=open(s.home + "/feed.log", "w"), env=s.env)
+    try:
+        text = wait_for(name, lambda: [l for l in open(s.home + "/feed.log", encoding="utf-8")
+                                       if " error " in l and all(w in l for w in words)], 20)
+        tap.check(f"{name}: says {', '.join(words)}", True)
+        print("#", text[0].strip())
+    except TimeoutError:
+        tap.check(f"{name}: says {', '.join(words)}", False, open(s.home + "/feed.log", encoding="utf-8").read())
+    finally:
+        p.terminate()
+        p.wait(20)
+
+
+def edit(path, old, new):
+    text = open(path, encoding="utf-8").read()
+    assert old in text, old
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace(old, new))
+
+
+def test(tap):
+    with Site("newcomer") as s:
+        one_line(tap, "wrong path", s.run("run", "--config", "nowhere/dari.xml"), 1, "nowhere/dari.xml", "No such file")
+        one_line(tap, "unknown command", s.run("strat"), 2, "strat", "dari --help")
+        one_line(tap, "unknown role", s.run("run", "--only", "fed"), 2, "fed", "feed, relay")
+        for words in ([], ["run"], ["check"], ["keys"], ["db"], ["status"], ["feed"], ["message"], ["event"], ["trace"], ["parse"],
+                      ["map"], ["send"], ["tail"], ["consumer"], ["segment"], ["plan"], ["ledger"]):
+            out = s.run(*words, "--help")
+            tap.check(f"dari {' '.join(words)} --help", out.returncode == 0 and "usage" in out.stdout and not out.stderr,
+                      out.stdout + out.stderr)
+
+        shutil.move(s.home + "/keys", s.home + "/keys.away")
+        one_line(tap, "no keys", s.run("run"), 1, "keys", "dari keys init")
+        shutil.move(s.home + "/keys.away", s.home + "/keys")
+
+        s.postgres("stop")
+        one_line(tap, "no database", s.run("run"), 1, "database", "deploy/postgres.sh start")
+        os.rename(s.home + "/postgres/conninfo", s.home + "/postgres/conninfo.away")
+        one_line(tap, "no conninfo file", s.run("run"), 1, "conninfo", "start the database")
+        os.rename(s.home + "/postgres/conninfo.away", s.home + "/postgres/conninfo")
+        s.postgres("start")
+        one_line(tap, "no migration", s.run("status"), 1, "dari db migrate")
+        out = s.run("db", "migrate")
+        tap.check("dari db migrate", out.returncode == 0 and "applied" in out.stdout, out.stderr)
+        out = s.run("db", "check")
+        tap.check("every statement fits the schema (dari db check)", out.returncode == 0, out.stderr)
+        tap.check("dari check: ready", "ready to run" in s.run("check").stdout)
+
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", s.port))
+            taken.listen()
+            logged(tap, s, "port taken", "feed emr", f"127.0.0.1:{s.port}", "already in use", "another dari")
+
+        edit(s.config, f'port="{s.port}"', f'port="{s.port}" tls="yes" cert="{s.home}/nope.pem" key="{s.home}/nope.key"')
+        logged(tap, s, "certificate missing", "feed emr", "nope.pem", "No such file")
+        for name in ("nope.pem", "nope.key"):
+            with open(s.home + "/" + name, "w", encoding="utf-8") as f:
+                f.write("hello\n")
+            os.chmod(s.home + "/" + name, 0o600)
+        logged(tap, s, "certificate is none", "feed emr", "nope.pem", "PEM")
+        edit(s.config, f' tls="yes" cert="{s.home}/nope.pem" key="{s.home}/nope.key"', "")
+
+        shutil.copytree(ROOT + "/mappings/hl7v2", s.home + "/mappings/hl7v2")
+        shutil.copytree(ROOT + "/mappings/tables", s.home + "/mappings/tables")
+        edit(s.config, ROOT + "/mappings/hl7v2", s.home + "/mappings/hl7v2")
+        edit(s.home + "/mappings/hl7v2/payments.xml", 'type="payment.recorded"', 'type="payment.recorted"')
+        edit(s.config, 'zone="Asia/Seoul"', 'zone="Asia/Soul"')
+        edit(s.config, 'sweep="1m"', 'sweep="1 minute"')
+        out = s.run("check")
+        lines = out.stderr.strip().split("\n")
+        tap.check("dari check: all problems of the configuration at once, with file and line",
+                  out.returncode == 1 and len(lines) == 2 and all("dari.xml:" in l for l in lines), out.stderr)
+        edit(s.config, 'zone="Asia/Soul"', 'zone="Asia/Seoul"')
+        edit(s.config, 'sweep="1 minute"', 'sweep="1m"')
+        out = s.run("check")
+        tap.check("dari check: a broken mapping with file and line",
+                  out.returncode == 1 and "payments.xml:" in out.stderr and "payment.recorted" in out.stderr, out.stderr)
+        logged(tap, s, "broken mapping", "problems", "dari check")
+
+
+main(test)

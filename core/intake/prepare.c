@@ -4,18 +4,15 @@
 
 int prepare_condition(const struct err *problem)
 {
-    switch (problem->code) {
-    case ERR_SYNTAX:
+    if (problem->code == ERR_SYNTAX) {
         return 100; /* segment sequence error: the structure */
-    case ERR_REQUIRED:
-        return 101;
-    case ERR_VALUE:
-    case ERR_CHARSET:
-    case ERR_UNSUPPORTED:
-        return 102; /* data type error */
-    default:
-        return 207; /* application internal error */
     }
+    if (problem->code == ERR_REQUIRED) {
+        return 101;
+    }
+    /* 207 (application internal error) asks for another attempt: never for what is wrong with the
+     * data. */
+    return err_class(problem->code) == ERR_CLASS_DATA ? 102 : 207;
 }
 
 /* A message that cannot be read is the same message again when all of its bytes are. */

@@ -72,7 +72,7 @@ def step_source():
 
 
 def step_build():
-    make("build dev", "all", "unit")
+    make("build dev", "all", "unit", "drivers")
     make("build sanitizers", "all", "unit", "fuzz", "MODE=san")
 
 

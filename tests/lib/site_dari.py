@@ -126,7 +126,7 @@ class Mllp:
         while True:
             try:
                 reply = self.ask(message)
-                if b"|207^" not in reply and b"&207&" not in reply:
+                if code(reply) not in ("AE", "CE") or (b"|207^" not in reply and b"^207&" not in reply):
                     return reply
             except OSError:
                 self.close()

@@ -10,6 +10,8 @@ from site_dari import CORPUS, Site, code, main, wait_for  # noqa: E402
 
 def silence_wanted(data):
     """MSH-16 is NE, and MSH-15 asks for nothing either: the sender wants no reply, and gets none."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16").encode()
     start = data.find(b"MSH")
     fields = data[start:].replace(b"\r", b"\n").split(b"\n")[0].split(data[start + 3:start + 4])
     accept, result = (fields + [b""] * 20)[14:16]

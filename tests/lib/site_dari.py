@@ -137,7 +137,7 @@ class Mllp:
 
 def code(reply):
     """MSA-1."""
-    m = re.search(rb"\rMSA\|(\w\w)\|", reply)
+    m = re.search(rb"\rMSA[^\w\s](\w\w)[^\w\s]", reply)
     return m.group(1).decode() if m else "?"
 
 

@@ -250,9 +250,6 @@ static void supervise(struct supervisor *s)
         if (signo == SIGTERM || signo == SIGINT) {
             break;
         }
-        if (signo == SIGHUP) {
-            signal_all(s, SIGHUP);
-        }
         start_due(s);
     }
     stop_all(s);

@@ -30,6 +30,7 @@ enum err_code role_begin(const struct config *c, const char *name, struct err *e
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* a role takes a new configuration by being started again */
     enum err_code code = log_open(name, c->log4crc, e);
     if (code != ERR_NONE) {
         return code;

@@ -8,11 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* JavaScript consumers read numbers as doubles: whole only up to here. */
-#define INT_MOST ((int64_t)9007199254740991)
-
-enum { CODE_TEXT = 128 };
-
 enum slot_state { SLOT_UNSET, SLOT_NULL, SLOT_SET };
 
 struct slot {
@@ -128,7 +123,7 @@ static enum err_code check_code(const struct field *f, struct str v, struct err 
         return ERR(e, ERR_VALUE, 0, "a code cannot be empty");
     }
     if (!f->codes) {
-        return check_text(v, CODE_TEXT, e);
+        return check_text(v, EVENT_CODE, e);
     }
     for (size_t i = 0; f->codes[i]; i++) {
         if (str_is(v, f->codes[i])) {
@@ -141,7 +136,7 @@ static enum err_code check_code(const struct field *f, struct str v, struct err 
 static enum err_code check_number(struct arena *a, struct str *v, struct err *e)
 {
     int64_t n;
-    if (num_i64(*v, -INT_MOST, INT_MOST, &n, NULL) != ERR_NONE) {
+    if (num_i64(*v, -EVENT_INT_MOST, EVENT_INT_MOST, &n, NULL) != ERR_NONE) {
         return ERR(e, ERR_VALUE, 0, "not a whole number");
     }
     char text[24];

@@ -58,8 +58,11 @@ enum {
     EVENT_FIELDS = 64,      /* of a type, or of an item */
     EVENT_ITEMS = 1000,     /* of one list */
     EVENT_TEXT = 8 * 1024,  /* bytes of one value */
+    EVENT_CODE = 128,       /* bytes of a code that the catalogue does not list */
     EVENT_DATA = 256 * 1024 /* bytes of one payload object */
 };
+/* JavaScript consumers read numbers as doubles: whole only up to here. */
+#define EVENT_INT_MOST ((int64_t)9007199254740991)
 
 struct catalogue;
 /* Problems with file and line; NULL when there are any. */

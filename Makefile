@@ -96,7 +96,7 @@ setup:
 demo:
 	@sh deploy/setup.sh quiet
 	@$(MAKE) all
-	@sh deploy/demo.sh "$(B)/dari"
+	@bash deploy/demo.sh "$(B)/dari"
 
 run: all
 	@sh deploy/run.sh "$(B)/dari" config/dari.xml

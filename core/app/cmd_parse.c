@@ -3,6 +3,7 @@
 #include "core/base/buf.h"
 #include "core/base/file.h"
 #include "core/base/text.h"
+#include "core/hl7/batch.h"
 #include "core/hl7/hl7.h"
 #include "core/hl7/split.h"
 
@@ -14,7 +15,9 @@ static const char help[] =
     "\n"
     "Reads HL7 v2 messages, prints one JSON object per message. FILE - is standard input. A file "
     "may\n"
-    "hold several messages; FHS, BHS, BTS and FTS lines and MLLP framing bytes are skipped.\n"
+    "hold several messages; MLLP framing bytes are skipped, FHS, BHS, BTS and FTS lines too, but "
+    "what\n"
+    "BTS-1 and FTS-1 count is checked.\n"
     "\n"
     "  --path P        print one line per message and path instead:\n"
     "                  FILE#N<TAB>PATH<TAB>absent|empty|null|value<TAB>VALUE\n"
@@ -287,6 +290,18 @@ static void parse_one(struct job *j, const char *file, size_t n, struct str raw,
     fwrite(j->out.p, 1, j->out.n, stdout);
 }
 
+/* Do BTS-1 and FTS-1 say what is there? Its messages are shown all the same. */
+static void check_batch(struct job *j, const char *file, struct str raw)
+{
+    struct hl7_batch b;
+    hl7_batch_read(raw, &b);
+    if (b.problem.code != ERR_NONE) {
+        fprintf(stderr, "%s: %s, byte %zu: %s\n", file, b.problem.where, b.problem.pos,
+                b.problem.msg);
+        j->failed = true;
+    }
+}
+
 /* A file in UTF-16 is converted before it is split: its line ends are two bytes each. */
 static void parse_file(struct job *j, const char *file)
 {
@@ -316,6 +331,7 @@ static void parse_file(struct job *j, const char *file)
     while (hl7_split_next(&split, &message, NULL)) {
         parse_one(j, file, ++n, message, override);
     }
+    check_batch(j, file, raw);
     if (n == 0) {
         ERR(&e, ERR_SYNTAX, 0, "the file holds no message");
         complain(j, file, 1, &e);

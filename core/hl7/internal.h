@@ -5,6 +5,7 @@
 #define DARI_HL7_INTERNAL_H
 
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/hl7/hl7.h"
 
 #include <stdint.h>
@@ -62,6 +63,16 @@ size_t hl7_leading(struct str raw);
 bool hl7_raw_msh(struct str raw, struct str *msh);
 /* Field `f` of it by its separator alone; empty when it has none. */
 struct str hl7_raw_field(struct str msh, unsigned f);
+
+/* What a line of a text with several messages is (split.c). */
+enum hl7_line { LINE_BLANK, LINE_BATCH, LINE_START, LINE_OTHER };
+enum hl7_line hl7_line_kind(struct str line);
+size_t hl7_line_end(struct str text, size_t at);
+
+/* A field of the sender as it came, but nothing that could end a segment or a frame (reply.c). */
+void hl7_put_field(struct buf *out, char escape, struct str field);
+/* A time as HL7 writes it, with its zone when `offset`. */
+void hl7_put_time(struct buf *out, bool offset, usec at);
 
 /* The escaped form of `in`. `wide` is how a control character is written in hexadecimal. */
 enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum charset set,

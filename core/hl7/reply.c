@@ -144,8 +144,7 @@ static void read_raw_sender(struct sender *s, struct str raw)
     read_sender(s, msh);
 }
 
-/* A field of the sender as it came, but nothing that could end a segment or a frame. */
-static void put_field(struct buf *out, const struct sender *s, struct str field)
+void hl7_put_field(struct buf *out, char escape, struct str field)
 {
     size_t from = 0;
     for (size_t i = 0; i < field.n; i++) {
@@ -154,11 +153,16 @@ static void put_field(struct buf *out, const struct sender *s, struct str field)
         }
         buf_add(out, str_cut(field, from, i));
         from = i + 1;
-        if (s->d.escape) {
-            buf_printf(out, "%cX%02X%c", s->d.escape, (unsigned char)field.p[i], s->d.escape);
+        if (escape) {
+            buf_printf(out, "%cX%02X%c", escape, (unsigned char)field.p[i], escape);
         }
     }
     buf_add(out, str_cut(field, from, field.n));
+}
+
+static void put_field(struct buf *out, const struct sender *s, struct str field)
+{
+    hl7_put_field(out, s->d.escape, field);
 }
 
 /* Our own words. Without an escape character what cannot be said becomes a blank. */
@@ -216,13 +220,13 @@ static char *put_two(char *to, int n)
     return to + 2;
 }
 
-static void put_time(struct buf *out, const struct sender *s, usec at)
+void hl7_put_time(struct buf *out, bool offset, usec at)
 {
     struct civil c = zone_local(at);
     char text[19], *to = put_two(put_two(text, c.year / 100), c.year);
     to =
         put_two(put_two(put_two(put_two(put_two(to, c.month), c.day), c.hour), c.minute), c.second);
-    if (s->version != 21) {
+    if (offset) {
         int minutes = c.offset / 60, away = minutes < 0 ? -minutes : minutes;
         *to++ = minutes < 0 ? '-' : '+';
         to = put_two(put_two(to, away / 60), away % 60);
@@ -258,7 +262,7 @@ static void put_header(struct buf *out, const struct sender *s, const struct hl7
         put_field(out, s, names[i]);
     }
     buf_add(out, one);
-    put_time(out, s, r->at);
+    hl7_put_time(out, s->version != 21, r->at);
     buf_add(out, two);
     put_type(out, s);
     buf_add(out, one);

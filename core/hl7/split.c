@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum line { LINE_BLANK, LINE_BATCH, LINE_START, LINE_OTHER };
-
 static bool ends_line(char c)
 {
     return c == '\r' || c == '\n' || c == 0x0b || c == 0x1c;
@@ -24,7 +22,7 @@ static bool is_blank(struct str line)
     return str_trim(line).n == 0;
 }
 
-static enum line kind_of(struct str line)
+enum hl7_line hl7_line_kind(struct str line)
 {
     static const char *const batch[] = {"FHS", "BHS", "BTS", "FTS"};
     if (is_blank(line)) {
@@ -45,7 +43,7 @@ static enum line kind_of(struct str line)
     return LINE_OTHER;
 }
 
-static size_t line_end(struct str text, size_t at)
+size_t hl7_line_end(struct str text, size_t at)
 {
     while (at < text.n && !ends_line(text.p[at])) {
         at++;
@@ -58,8 +56,8 @@ bool hl7_split_next(struct hl7_split *s, struct str *message, size_t *offset)
     bool inside = false;
     size_t from = s->at;
     while (s->at < s->text.n) {
-        size_t at = s->at, end = line_end(s->text, at);
-        enum line kind = kind_of(str_cut(s->text, at, end));
+        size_t at = s->at, end = hl7_line_end(s->text, at);
+        enum hl7_line kind = hl7_line_kind(str_cut(s->text, at, end));
         if (inside && (kind == LINE_START || kind == LINE_BATCH)) {
             break;
         }

@@ -130,7 +130,7 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
 enum { MAX_REPLY = 64 * 1024 };
 
 /* Our own MSH-10: the microsecond, and when two fall into one, the next. Unique in this feed. */
-static struct str reply_id(struct arena *a)
+struct str job_reply_id(struct arena *a)
 {
     static usec last;
     usec now = clock_real();
@@ -145,7 +145,7 @@ static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, st
     struct buf b;
     bool wanted = true;
     buf_init(&b, MAX_REPLY);
-    r.id = reply_id(j->arena);
+    r.id = job_reply_id(j->arena);
     hl7_reply(&b, j->p.message, raw, &r, &wanted);
     *out = arena_copy(j->arena, wanted ? buf_str(&b) : STR(""));
     bool ok = buf_ok(&b) && out->p;
@@ -206,4 +206,21 @@ enum err_code job_oversize(const struct intake_settings *s, struct job *j, struc
     (void)s;
     j->refused = true;
     return build(j, beginning, r, &j->reply, e);
+}
+
+enum err_code job_batch_too_large(struct job *j, struct str frame, usec at, struct err *e)
+{
+    struct hl7_split split = {.text = frame};
+    struct hl7_reply r = {.verdict = HL7_REJECT,
+                          .condition = 207,
+                          .at = at,
+                          .text = "the batch has more messages than this feed takes"};
+    struct str first = STR(""), one;
+    hl7_split_next(&split, &first, NULL);
+    j->refused = true;
+    enum err_code code = build(j, first, r, &one, e);
+    if (code == ERR_NONE) {
+        j->reply = bundle_refusal(j->arena, frame, one, job_reply_id(j->arena), at);
+    }
+    return code;
 }

@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/intake/group.h"
+#include "core/intake/jobs.h"
 #include "core/store/async.h"
 
 #include <errno.h>
@@ -14,11 +15,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MAX_COUNTERS = 32, COUNTERS_MS = 1000, STATEMENT_MS = 30000, MAX_IDLE_JOBS = 512 };
-
-struct jobs {
-    struct job *first, **last;
-    size_t count;
+enum {
+    MAX_COUNTERS = 32,
+    COUNTERS_MS = 1000,
+    STATEMENT_MS = 30000,
+    MAX_IDLE_JOBS = 512,
+    NO_MEMORY_MS = 50
 };
 
 struct adapter_host {
@@ -34,6 +36,8 @@ struct adapter_host {
     struct jobs flying;  /* in the statement under way */
     struct job *idle;
     size_t idle_count;
+    struct bundle
+        *feeding; /* a batch that still has messages to become jobs; nothing else comes in */
     bool known, away, blocked, paused;
     size_t
         solo; /* after a group was refused: so many next messages go alone, to find the culprit */
@@ -47,40 +51,7 @@ struct adapter_host {
     bool counters_changed;
 };
 
-/* ---- lists of jobs ---- */
-
-static void jobs_init(struct jobs *l)
-{
-    *l = (struct jobs){.last = NULL};
-    l->last = &l->first;
-}
-
-static void jobs_push(struct jobs *l, struct job *j)
-{
-    j->next = NULL;
-    *l->last = j;
-    l->last = &j->next;
-    l->count++;
-}
-
-static struct job *jobs_pop(struct jobs *l)
-{
-    struct job *j = l->first;
-    if (j) {
-        l->first = j->next;
-        l->count--;
-        if (!l->first) {
-            l->last = &l->first;
-        }
-    }
-    return j;
-}
-
-static void job_free(struct job *j)
-{
-    arena_free(&j->arena);
-    free(j);
-}
+/* ---- jobs ---- */
 
 static struct job *job_take(struct adapter_host *h)
 {
@@ -167,13 +138,19 @@ static size_t pending(const struct adapter_host *h)
 
 static void answer(struct adapter_host *h, struct job *j, struct str reply)
 {
-    h->ops->reply(h->adapter, j->ticket, reply);
+    struct bundle *b = j->bundle;
+    if (!b) {
+        h->ops->reply(h->adapter, j->ticket, reply);
+    } else if (bundle_answer(b, j->place, reply, j->retry.n > 0)) {
+        h->ops->reply(h->adapter, b->ticket, bundle_reply(b, job_reply_id(b->arena), clock_now()));
+        bundle_free(&b);
+    }
     job_give(h, j);
 }
 
 static void unblock(struct adapter_host *h)
 {
-    if (h->blocked && pending(h) <= (size_t)h->s.max_pending / 2) {
+    if (h->blocked && !h->feeding && pending(h) <= (size_t)h->s.max_pending / 2) {
         h->blocked = false;
         h->ops->resume(h->adapter);
     }
@@ -203,6 +180,8 @@ static void wake_relay(struct adapter_host *h)
 }
 
 /* ---- groups ---- */
+
+static void feed(struct adapter_host *h);
 
 static bool in_group(const struct adapter_host *h, const struct job *j)
 {
@@ -241,9 +220,11 @@ static void pump(void *ctx)
     struct adapter_host *h = ctx;
     struct db_args q = {0};
     struct err e = {0};
+    feed(h);
     if (!db_async_ready(h->db) || h->paused) {
         if (h->away || h->paused) {
             answer_retry(h, &h->waiting);
+            feed(h);
             unblock(h);
         }
         return;
@@ -386,7 +367,7 @@ static enum err_code make_ready(struct adapter_host *h, struct job *j, struct st
 /* True when there is room for one more; else the adapter is told to stop until resume(). */
 static bool has_room(struct adapter_host *h)
 {
-    if (pending(h) < (size_t)h->s.max_pending) {
+    if (!h->feeding && pending(h) < (size_t)h->s.max_pending) {
         return true;
     }
     h->blocked = true;
@@ -394,15 +375,9 @@ static bool has_room(struct adapter_host *h)
     return false;
 }
 
-bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
+static void enqueue(struct adapter_host *h, struct job *j, struct str message)
 {
     struct err e = {0};
-    struct job *j = has_room(h) ? job_take(h) : NULL;
-    if (!j) {
-        h->blocked = true;
-        return false;
-    }
-    j->ticket = ticket;
     if (make_ready(h, j, message, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
         j->refused = true;
@@ -410,6 +385,90 @@ bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
     }
     jobs_push(&h->waiting, j);
     soon(h);
+}
+
+/* Messages of the batch that comes in become jobs, as far as there is room. */
+static void feed(struct adapter_host *h)
+{
+    struct bundle *b = h->feeding;
+    struct str message;
+    while (b && pending(h) < (size_t)h->s.max_pending) {
+        struct job *j = job_take(h);
+        if (!j) {
+            net_timer_set(h->pump, NO_MEMORY_MS);
+            return;
+        }
+        if (!bundle_next(b, &message, &j->place)) {
+            job_give(h, j);
+            break;
+        }
+        j->bundle = b;
+        enqueue(h, j, message);
+        if (b->taken == b->parts) {
+            break;
+        }
+    }
+    if (b && b->taken == b->parts) {
+        h->feeding = NULL;
+    }
+}
+
+/*
+ * A batch: its messages are taken one by one like any other. One without messages, or with too
+ * many, has no message to be taken; its reply waits its turn all the same.
+ */
+static bool submit_batch(struct adapter_host *h, struct str frame, void *ticket)
+{
+    struct bundle *b;
+    struct err e = {0};
+    struct job *j = job_take(h);
+    enum err_code code = j ? bundle_new(frame, ticket, &b, &e) : ERR_NOMEM;
+    if (code == ERR_NOMEM) {
+        h->blocked = true;
+        if (j) {
+            job_give(h, j);
+        }
+        return false;
+    }
+    adapter_count(h, "batches", 1);
+    if (code == ERR_NONE && b->batch.problem.code != ERR_NONE) {
+        adapter_count(h, "batch_miscounts", 1);
+        log_err(LOG_WARN_, "intake.batch", &b->batch.problem);
+    }
+    if (code == ERR_NONE && b->parts) {
+        job_give(h, j);
+        h->feeding = b;
+        feed(h);
+        return true;
+    }
+    j->ticket = ticket;
+    j->refused = true;
+    if (code == ERR_NONE) {
+        struct str reply = bundle_reply(b, job_reply_id(b->arena), clock_now());
+        j->reply = arena_copy(j->arena, reply);
+        bundle_free(&b);
+    } else {
+        log_err(LOG_WARN_, "intake.batch", &e);
+        job_batch_too_large(j, frame, clock_now(), &e);
+    }
+    jobs_push(&h->waiting, j);
+    soon(h);
+    return true;
+}
+
+bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
+{
+    bool room = has_room(h);
+    if (room && hl7_is_batch(message)) {
+        return submit_batch(h, message, ticket);
+    }
+    struct job *j = room ? job_take(h) : NULL;
+    if (!j) {
+        h->blocked = true;
+        return false;
+    }
+    j->ticket = ticket;
+    enqueue(h, j, message);
     return true;
 }
 
@@ -482,14 +541,7 @@ void intake_on_known(struct adapter_host *h, void (*fn)(void *ctx), void *ctx)
 
 bool intake_idle(const struct adapter_host *h)
 {
-    return pending(h) == 0;
-}
-
-static void jobs_free(struct jobs *l)
-{
-    for (struct job *j; (j = jobs_pop(l));) {
-        job_free(j);
-    }
+    return pending(h) == 0 && !h->feeding;
 }
 
 void intake_free(struct adapter_host **ph)
@@ -503,6 +555,7 @@ void intake_free(struct adapter_host **ph)
     net_timer_free(&h->tidy);
     jobs_free(&h->waiting);
     jobs_free(&h->flying);
+    bundle_free(&h->feeding);
     while (h->idle) {
         struct job *j = h->idle;
         h->idle = j->next;

@@ -13,7 +13,8 @@
  *  2. While the database is away each message gets a negative, retryable reply at once (table 0357:
  *     207); a group whose commit is unknown gets that too: the sender's repetition is then
  * recognised.
- *  3. Each accepted request gets exactly one reply; at most max_pending are under way.
+ *  3. Each accepted request gets exactly one reply; at most max_pending messages are under way.
+ *  4. A request may be a batch: its messages are taken one by one, their replies make one batch.
  */
 #ifndef DARI_INTAKE_INTAKE_H
 #define DARI_INTAKE_INTAKE_H

@@ -3,6 +3,7 @@
  * reply. What must hold for any bytes is checked with abort().
  */
 #include "core/base/file.h"
+#include "core/hl7/batch.h"
 #include "core/hl7/hl7.h"
 #include "core/hl7/reply.h"
 #include "core/hl7/split.h"
@@ -98,6 +99,24 @@ static void check_reply(const struct hl7_msg *m, struct str raw, enum hl7_verdic
     buf_release(&out);
 }
 
+/* The answer to a batch begins and ends with lines of its own, and no byte ends its frame. */
+static void check_batch(struct str raw)
+{
+    struct hl7_batch b;
+    struct buf out;
+    buf_init(&out, 1 << 20);
+    hl7_batch_read(raw, &b);
+    hl7_batch_begin(&out, &b, STR("1"), 0);
+    hl7_batch_end(&out, &b, 0, NULL);
+    size_t lines = 0;
+    for (size_t i = 0; i < out.n; i++) {
+        must(out.p[i] != 0x0b && out.p[i] != 0x1c && out.p[i] != '\n');
+        lines += out.p[i] == '\r';
+    }
+    must(buf_ok(&out) && lines == (b.file.n ? 4U : 2U));
+    buf_release(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena = arena ? arena : arena_new(256 << 20);
@@ -112,6 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(from >= last && message.n > 0 && message.p + message.n <= raw.p + raw.n);
         last = from + message.n;
     }
+    check_batch(raw);
     enum err_code code = hl7_decode(arena, raw, NULL, CHARSET_UTF8, &text, &used, &e);
     if (code == ERR_NONE && (code = hl7_parse(arena, text, NULL, &m, &e)) == ERR_NONE) {
         hl7_set_charset(m, used);

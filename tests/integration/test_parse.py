@@ -45,6 +45,9 @@ def lines():
     batch = b"FHS|^~\\&|\rBHS|^~\\&|\r" + head + head.replace(b"|7|", b"|8|") + b"BTS|2\rFTS|1\r"
     status, out, err = dari("--path", "MSH-10", "-", stdin=batch)
     check("a batch", status == 0 and out == "-#1\tMSH-10\tvalue\t7\n-#2\tMSH-10\tvalue\t8\n", out)
+    status, out, err = dari("--path", "MSH-10", "-", stdin=batch.replace(b"BTS|2", b"BTS|3"))
+    check("a batch whose count does not agree (F44)", status == 1 and out.count("value") == 2 and
+          err.startswith("-: BTS-1, byte ") and "does not agree with what came: 2" in err, err)
     framed = b"\x0b" + head + b"\x1c\r\x0b" + head + b"\x1c\r"
     check("framed messages", dari("--path", "MSH-10", "-", stdin=framed)[1].count("value\t7") == 2)
     status, out, err = dari("--path", "MSH-10", "-", stdin=head + b"bad line\r" + head)

@@ -1,0 +1,35 @@
+/* Inside core/intake: a message on its way, and queues of them. */
+#ifndef DARI_INTAKE_JOBS_H
+#define DARI_INTAKE_JOBS_H
+
+#include "core/intake/bundle.h"
+#include "core/intake/prepare.h"
+
+/* A message between its arrival and its reply. */
+struct job {
+    struct job *next;
+    void *ticket;
+    struct bundle *bundle; /* of a batch: it has the ticket, and gets the reply at `place` */
+    size_t place;
+    struct arena *arena; /* everything below; reset when the job is used again */
+    bool refused;        /* never stored: the reply is all there is (too large, no memory) */
+    struct prepared p;
+    struct str sealed;
+    struct str reply, refusal, retry; /* for: committed, reused control id, database away */
+    char code[3];                     /* MSA-1 of `reply` for the ledger, "-" when none is wanted */
+};
+
+/* First in, first out. */
+struct jobs {
+    struct job *first, **last;
+    size_t count;
+};
+
+void jobs_init(struct jobs *l);
+void jobs_push(struct jobs *l, struct job *j);
+struct job *jobs_pop(struct jobs *l); /* NULL when empty */
+void job_free(struct job *j);
+/* All of them, and the batches that have no other job left. */
+void jobs_free(struct jobs *l);
+
+#endif

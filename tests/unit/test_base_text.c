@@ -1,0 +1,141 @@
+/* Slices, numbers, base32, hexadecimal, UTF-8, JSON strings, buffers at their limits. */
+#include "tests/lib/cm.h"
+
+#include "core/base/buf.h"
+#include "core/base/num.h"
+#include "core/base/text.h"
+
+#include <string.h>
+
+static void slices(void **state)
+{
+    (void)state;
+    struct str rest = STR("a,,b,"), piece;
+    const char *want[] = {"a", "", "b", ""};
+    for (size_t i = 0; i < COUNT(want); i++) {
+        assert_true(str_next(&rest, ',', &piece));
+        assert_same(piece, str_of(want[i]), want[i]);
+    }
+    assert_false(str_next(&rest, ',', &piece));
+    assert_same(str_trim(STR(" \t a b \r\n")), STR("a b"), "trim");
+    assert_same(str_cut(STR("abc"), 2, 9), STR("c"), "cut beyond the end");
+    assert_same(str_cut(STR("abc"), 9, 1), STR(""), "cut from beyond the end");
+    assert_true(str_same(STR("Content-TYPE"), STR("content-type")));
+    assert_false(str_same(STR("ab"), STR("abc")));
+    assert_true(str_cmp(STR("ab"), STR("abc")) < 0);
+    assert_true(str_ends(STR("x.xml"), STR(".xml")));
+    assert_int_equal(str_find(STR("abc"), 'z', 0), 3);
+}
+
+static void numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why, *in;
+        enum err_code (*read)(struct str, int64_t, int64_t, int64_t *, struct err *);
+        enum err_code code;
+        int64_t want;
+        size_t pos;
+    } rows[] = {
+        {"plain", "42", num_i64, ERR_NONE, 42, 0},
+        {"negative", "-7", num_i64, ERR_NONE, -7, 0},
+        {"empty", "", num_i64, ERR_VALUE, 0, 0},
+        {"only a sign", "-", num_i64, ERR_VALUE, 0, 1},
+        {"letters behind", "12x", num_i64, ERR_VALUE, 0, 2},
+        {"blank before", " 1", num_i64, ERR_VALUE, 0, 0},
+        {"too large for the limit", "1001", num_i64, ERR_LIMIT, 0, 0},
+        {"at the limit", "1000", num_i64, ERR_NONE, 1000, 0},
+        {"larger than 64 bits", "99999999999999999999999", num_i64, ERR_VALUE, 0, 19},
+        {"kilobytes", "1K", num_size, ERR_LIMIT, 0, 0},
+        {"bytes", "640", num_size, ERR_NONE, 640, 0},
+        {"unknown unit", "1q", num_size, ERR_VALUE, 0, 1},
+        {"milliseconds", "250ms", num_ms, ERR_NONE, 250, 0},
+        {"seconds", "1s", num_ms, ERR_NONE, 1000, 0},
+        {"minutes are too long here", "1m", num_ms, ERR_LIMIT, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct err e = {0};
+        int64_t got = 0;
+        assert_row(rows[i].read(str_of(rows[i].in), -1000, 1000, &got, &e) == rows[i].code,
+                   rows[i].why);
+        assert_row(got == rows[i].want, rows[i].why);
+        assert_row(rows[i].code != ERR_VALUE || rows[i].pos == 19 || e.pos == rows[i].pos,
+                   rows[i].why);
+    }
+}
+
+static void codings(void **state)
+{
+    (void)state;
+    char text[32], bytes[4];
+    struct err e = {0};
+    text_base32((struct str){"\0\0\0\0\0", 5}, text);
+    assert_string_equal(text, "00000000");
+    text_base32((struct str){"\xff\xff\xff\xff\xff", 5}, text);
+    assert_string_equal(text, "zzzzzzzz");
+    text_base32(STR("0123456789abcdef"), text);
+    assert_int_equal(strlen(text), 26);
+    assert_int_equal(text_unhex(STR("00fFa5"), bytes, &e), ERR_NONE);
+    assert_memory_equal(bytes, "\x00\xff\xa5", 3);
+    assert_int_equal(text_unhex(STR("0g"), bytes, &e), ERR_VALUE);
+    assert_int_equal(e.pos, 1);
+    assert_int_equal(text_unhex(STR("abc"), bytes, &e), ERR_VALUE);
+}
+
+static void utf8(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *why;
+        struct str in;
+        size_t bad; /* == n: valid */
+    } rows[] = {
+        {"ascii", STR_INIT("abc"), 3},
+        {"hangul", STR_INIT("홍길동"), 9},
+        {"four bytes", STR_INIT("\xf0\x9f\x98\x80"), 4},
+        {"overlong slash", STR_INIT("a\xc0\xaf"), 1},
+        {"surrogate", STR_INIT("ab\xed\xa0\x80"), 2},
+        {"above the last", STR_INIT("\xf4\x90\x80\x80"), 0},
+        {"cut off", STR_INIT("a\xe3\x81"), 1},
+        {"lone trail byte", STR_INIT("abcdefgh\x80"), 8},
+        {"NUL is valid", STR_INIT("a\0b"), 3},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t bad = rows[i].in.n;
+        bool valid = text_utf8(rows[i].in, &bad);
+        assert_row(valid == (rows[i].bad == rows[i].in.n) && bad == rows[i].bad, rows[i].why);
+    }
+}
+
+static void buffers(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 8);
+    buf_addz(&b, "12345678");
+    assert_true(buf_ok(&b));
+    buf_addc(&b, '9');
+    assert_false(buf_ok(&b));
+    buf_addz(&b, "");
+    assert_false(buf_ok(&b)); /* stays failed until reset */
+    buf_reset(&b);
+    assert_true(buf_ok(&b));
+    buf_printf(&b, "%d", 1234);
+    buf_drop(&b, 2);
+    assert_same(buf_str(&b), STR("34"), "drop");
+    buf_release(&b);
+
+    buf_init(&b, 100);
+    buf_json(&b, STR("a\"b\\c\n\x01홍"));
+    assert_same(buf_str(&b), STR("\"a\\\"b\\\\c\\n\\u0001홍\""), "json");
+    buf_release(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(slices), cmocka_unit_test(numbers), cmocka_unit_test(codings),
+        cmocka_unit_test(utf8),   cmocka_unit_test(buffers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

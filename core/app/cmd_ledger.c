@@ -115,7 +115,7 @@ static int verify(struct arena *a, const struct words *w)
     if (code == ERR_NONE && w->file) {
         code = ledger_verify_file(w->file, &check, &report, &e);
     } else if (code == ERR_NONE) {
-        code = config_db(c, "audit", &db, &e);
+        code = config_db(c, "operator", &db, &e);
         code = code == ERR_NONE ? ledger_verify_db(db, &check, &report, &e) : code;
     }
     db_free(&db);
@@ -160,7 +160,7 @@ static int with_db(struct arena *a, const struct words *w, bool flow)
     if (!c) {
         return status;
     }
-    if (config_db(c, "audit", &db, &e) != ERR_NONE) {
+    if (config_db(c, "operator", &db, &e) != ERR_NONE) {
         status = command_failed("ledger", "%s", e.msg);
     } else if (flow) {
         status = ledger_flow(db, a, c, w->from, w->to, w->json);

@@ -80,7 +80,7 @@ int cmd_trace(int argc, char **argv)
     struct err e = {0};
     const struct config *c = a ? config_open(a, file, &status) : NULL;
     if (c) {
-        enum err_code code = config_db(c, "audit", &db, &e);
+        enum err_code code = config_db(c, "operator", &db, &e);
         code = code == ERR_NONE ? trace(db, a, c, argv[1], json, &e) : code;
         status = code == ERR_NONE ? EXIT_DONE : command_failed("trace", "%s", e.msg);
     }

@@ -393,7 +393,9 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
     if (!a) {
         return ERR(e, ERR_NOMEM, 0, "no memory");
     }
-    struct db_settings s = {.conninfo = c->conninfo, .role = c->set_role ? name : NULL, .app = app};
+    struct db_settings s = {.conninfo = c->conninfo,
+                            .role = c->set_role && strcmp(role, "migrate") != 0 ? name : NULL,
+                            .app = app};
     struct str text;
     enum err_code code = ERR_NONE;
     if (c->conninfo_file) {
@@ -409,7 +411,7 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
     }
     if (code == ERR_NONE) {
         code = db_open(&s, out, e);
-        if (code == ERR_DB) {
+        if (code == ERR_DB && str_starts(str_of(e->msg), STR("could not reach"))) {
             struct err why = *e;
             code = ERR(e, ERR_DB, 0,
                        "%s (is PostgreSQL running? deploy/postgres.sh start var/postgres starts a "

@@ -1,0 +1,57 @@
+"""Each process as its own database role (deploy/roles.sql): everything still works, and nobody may do more."""
+import glob
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import ROOT, Site, main, messages, wait_for  # noqa: E402
+
+FORBIDDEN = {
+    "dari_feed": ["DELETE FROM dari.event", "SELECT * FROM dari.event", "UPDATE dari.message SET state = 'ignored'",
+                  "SELECT * FROM dari.contact", "UPDATE dari.ledger SET body = ''"],
+    "dari_relay": ["SELECT * FROM dari.message", "INSERT INTO dari.event SELECT * FROM dari.event", "SELECT * FROM dari.contact",
+                   "DELETE FROM dari.delivery"],
+    "dari_segment": ["SELECT * FROM dari.message", "SELECT * FROM dari.contact", "DELETE FROM dari.event", "UPDATE dari.event SET data = ''"],
+    "dari_messaging": ["SELECT * FROM dari.message", "SELECT * FROM dari.profile", "DELETE FROM dari.ledger"],
+    "dari_steward": ["SELECT * FROM dari.message", "SELECT * FROM dari.event", "DELETE FROM dari.ledger", "DELETE FROM dari.checkpoint"],
+    "dari_operator": ["DELETE FROM dari.message", "UPDATE dari.event SET data = ''", "DELETE FROM dari.ledger", "UPDATE dari.ledger SET body = ''"],
+}
+
+
+def test(tap):
+    with Site("roles", clock="2026-03-09T08:30:00+09:00") as s:
+        text = open(s.config, encoding="utf-8").read()
+        with open(s.config, "w", encoding="utf-8") as f:
+            f.write(text.replace('migrate="yes"', 'migrate="yes" set-role="yes"'))
+        s.run("db", "migrate", check=True)
+        out = subprocess.run(["psql", s.conninfo(), "-qX", "-v", "ON_ERROR_STOP=1", "-f", ROOT + "/deploy/roles.sql"],
+                             capture_output=True, text=True)
+        tap.check("deploy/roles.sql applies", out.returncode == 0, out.stderr)
+        s.start()
+        m = s.mllp()
+        for path in sorted(glob.glob(ROOT + "/deploy/demo/*.hl7"))[:2]:
+            for message in messages(path):
+                m.deliver(message)
+        s.clock("2026-03-12T10:00:00+09:00")
+        wait_for("everything that is due", s.settled)
+        tap.check("reminders lie in the outbox", glob.glob(s.home + "/outbox/*.json"))
+        wait_for("a checkpoint", lambda: s.one("SELECT count(*) > 0 FROM dari.checkpoint") == "t")
+        tap.check("no role was refused anything", "42501" not in s.text() and "permission denied" not in s.text(),
+                  "\n".join(l for l in s.text().splitlines() if "permission" in l))
+        for words in (["status"], ["message", "list"], ["message", "show", "1"], ["event", "show", "1"], ["trace", "HB000012"],
+                      ["segment", "list"], ["segment", "recompute"], ["plan", "list"], ["consumer", "list"], ["ledger", "verify"],
+                      ["message", "reprocess", "1"], ["feed", "list"]):
+            out = s.run(*words)
+            tap.check("as dari_operator: dari " + " ".join(words), out.returncode == 0, out.stderr)
+        for role, statements in FORBIDDEN.items():
+            for statement in statements:
+                try:
+                    s.sql(f"SET ROLE {role}; {statement}")
+                    refused = ""
+                except RuntimeError as e:
+                    refused = str(e)
+                tap.check(f"{role} may not: {statement}", "permission denied" in refused, refused)
+
+
+main(test)

@@ -1,5 +1,6 @@
 #include "core/intake/group.h"
 
+#include "core/crypto/digest.h"
 #include "core/hl7/reply.h"
 #include "core/store/events.h"
 
@@ -8,7 +9,9 @@
 DB_STATEMENT(
     commit_group,
     "SELECT ord, outcome, no, reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-    "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)");
+    "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
+    "$28, "
+    "$29, $30)");
 const struct db_statement *const group_statement = &commit_group;
 
 enum { FLAG_TEST = 2 };
@@ -27,15 +30,19 @@ enum column {
     M_CHARSET,
     M_SIZE,
     M_SEALED,
+    M_SEALED_DIGEST,
     M_REPLY,
     M_CODE,
     M_REFUSAL,
+    M_EVENTS,
+    M_DIGEST,
     E_MESSAGE,
     E_ID,
     E_TYPE,
     E_SUBJECT,
     E_TIME,
     E_TEST,
+    E_MAPPING,
     E_DATA,
     E_SEALED,
     COLUMNS
@@ -49,11 +56,26 @@ static const char *place_of(struct arena *a, const struct err *problem)
                              : arena_printf(a, "byte %zu", problem->pos);
 }
 
+static struct str hex_digest(struct arena *a, const unsigned char digest[SHA256_BYTES])
+{
+    char *hex = arena_alloc(a, 2 * SHA256_BYTES + 1);
+    if (!hex) {
+        return STR("-"); /* the array of this argument has failed as well */
+    }
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+    }
+    return (struct str){hex, 2 * SHA256_BYTES};
+}
+
 static void add_message(const struct intake_settings *s, struct arena *a, const struct job *j,
                         struct db_array **c)
 {
     const struct mapped *m = &j->p.mapped;
     bool quarantined = m->state == MAPPING_QUARANTINED;
+    unsigned char digest[SHA256_BYTES];
+    sha256(j->sealed, digest);
     db_array_bytes(c[M_ID], (struct str){(const char *)j->p.id, sizeof j->p.id});
     db_array_str(c[M_CONTROL], j->p.control_id);
     db_array_str(c[M_TYPE], j->p.type);
@@ -66,6 +88,7 @@ static void add_message(const struct intake_settings *s, struct arena *a, const 
     db_array_z(c[M_CHARSET], j->p.charset);
     db_array_i64(c[M_SIZE], (int64_t)j->p.raw.n);
     db_array_bytes(c[M_SEALED], j->sealed);
+    db_array_str(c[M_SEALED_DIGEST], hex_digest(a, digest));
     db_array_bytes(c[M_REPLY], j->reply);
     db_array_z(c[M_CODE], j->code);
     if (s->refuse_reuse) {
@@ -73,22 +96,49 @@ static void add_message(const struct intake_settings *s, struct arena *a, const 
     }
 }
 
+/* One event, and its digest as dari.event_digest() makes it. */
 static enum err_code add_event(const struct intake_settings *s, struct arena *a, int64_t ord,
-                               const struct event *ev, struct db_array **c, struct err *e)
+                               const struct mapped *m, const struct event *ev, struct db_array **c,
+                               unsigned char digest[SHA256_BYTES], struct err *e)
 {
     struct str sealed;
     enum err_code code = event_seal(s->keys, a, s->site, ev, &sealed, e);
     if (code != ERR_NONE) {
         return code;
     }
+    const struct str parts[] = {str_of(ev->id), STR("\n"),           str_of(ev->type->name),
+                                STR("\n"),      str_of(ev->subject), STR("\n"),
+                                ev->data,       STR("\n"),           sealed.p ? sealed : STR("")};
+    sha256_of(parts, sizeof parts / sizeof parts[0], digest);
     db_array_i64(c[E_MESSAGE], ord);
     db_array_z(c[E_ID], ev->id);
     db_array_z(c[E_TYPE], ev->type->name);
     db_array_z(c[E_SUBJECT], ev->subject[0] ? ev->subject : NULL);
     db_array_time(c[E_TIME], ev->time);
     db_array_bool(c[E_TEST], ev->test);
+    db_array_z(c[E_MAPPING], m->mapping);
     db_array_str(c[E_DATA], ev->data);
     db_array_bytes(c[E_SEALED], sealed);
+    return ERR_NONE;
+}
+
+static enum err_code add_events(const struct intake_settings *s, struct arena *a, int64_t ord,
+                                const struct mapped *m, struct db_array **c, struct err *e)
+{
+    size_t count = m->state == MAPPING_MAPPED ? m->count : 0;
+    unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count + 1, SHA256_BYTES);
+    if (!digests) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum err_code code = add_event(s, a, ord, m, &m->events[i], c, digests[i], e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+    }
+    sha256((struct str){(const char *)digests, count * SHA256_BYTES}, digests[count]);
+    db_array_i64(c[M_EVENTS], (int64_t)count);
+    db_array_str(c[M_DIGEST], count ? hex_digest(a, digests[count]) : STR("-"));
     return ERR_NONE;
 }
 
@@ -105,11 +155,9 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
     for (const struct job *j = first; j; j = j->next) {
         ord++;
         add_message(s, a, j, c);
-        for (size_t i = 0; i < j->p.mapped.count && j->p.mapped.state == MAPPING_MAPPED; i++) {
-            enum err_code code = add_event(s, a, ord, &j->p.mapped.events[i], c, e);
-            if (code != ERR_NONE) {
-                return code;
-            }
+        enum err_code code = add_events(s, a, ord, &j->p.mapped, c, e);
+        if (code != ERR_NONE) {
+            return code;
         }
     }
     arg_z(q, s->site);

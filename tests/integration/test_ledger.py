@@ -124,20 +124,29 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
     n = range(first, first + count)
     events = [(i, k) for i in n for k in range(i % 4)]
     ids = [hashlib.sha256(b"%d" % i).digest()[:16] for i in n]
+
+    def event_digest(i, k):
+        text = f"{key('event', i, k)}\npatient.updated\n{key('patient', i % 7)}\n{{}}\n"
+        return hashlib.sha256(text.encode() + (b"" if k else b"\xbe\xef")).digest()
+
+    def digest(i):
+        return hashlib.sha256(b"".join(event_digest(i, k) for k in range(i % 4))).hexdigest() if i % 4 else "-"
     return (f"SELECT count(*) FROM dari.commit_group('{SITE}', 'emr', '{at}',"
             + array(["\\x" + i.hex() for i in ids], "bytea") + "," + array([f"C{i}" for i in n], "text") + ","
             + array(["ADT^A08"] * count, "text") + "," + array(["mapped"] * count, "text") + ","
             + array([None] * count, "text") + "," + array([None] * count, "text") + ","
             + array(["adt@1"] * count, "text") + "," + array([key("patient", i % 7) for i in n], "text") + ","
-            + array([0] * count, "int", False) + "," + array(["utf-8"] * count, "text") + ","
-            + array([100] * count, "int", False) + "," + array([f"\\x{i:08x}" for i in n], "bytea") + ","
+            + array([0] * count, "bigint", False) + "," + array(["utf-8"] * count, "text") + ","
+            + array([100] * count, "bigint", False) + "," + array([f"\\x{i:08x}" for i in n], "bytea") + ","
+            + array([hashlib.sha256(i.to_bytes(4, "big")).hexdigest() for i in n], "text") + ","
             + array(["\\x41"] * count, "bytea") + "," + array(["AA"] * count, "text") + ", NULL,"
-            + array([i - first + 1 for i, _ in events], "int", False) + ","
+            + array([i % 4 for i in n], "bigint", False) + "," + array([digest(i) for i in n], "text") + ","
+            + array([i - first + 1 for i, _ in events], "bigint", False) + ","
             + array([key("event", i, k) for i, k in events], "text") + ","
             + array(["patient.updated"] * len(events), "text") + ","
             + array([key("patient", i % 7) for i, _ in events], "text") + ","
             + array([at] * len(events), "timestamptz") + "," + array(["false"] * len(events), "boolean") + ","
-            + array(["{}"] * len(events), "text") + ","
+            + array(["adt@1"] * len(events), "text") + "," + array(["{}"] * len(events), "text") + ","
             + array([None if k else "\\xbeef" for _, k in events], "bytea") + ");\n")
 
 

@@ -9,6 +9,7 @@ import random
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from site_dari import ROOT, Site, main, messages, wait_for  # noqa: E402
@@ -132,12 +133,16 @@ def test(tap):
         tap.check("without kills: there are reminders", len(want["reminders"]) >= 5, want["reminders"])
         judge(tap, "without kills", s, want)
     seeds = [int(os.environ["DARI_SEED"])] if "DARI_SEED" in os.environ else range(1, 1 + int(os.environ.get("DARI_SEEDS", 3)))
-    for seed in seeds:
+
+    def one(seed):
         with Site(f"kill-{seed}", clock=start, keys=keys) as s:
             s.start()
             killed = live(s, random.Random(seed))
             print(f"# seed {seed} killed: {' '.join(killed)}", flush=True)
             judge(tap, f"seed {seed}", s, want)
+    with ThreadPoolExecutor(2) as pool:
+        for f in [pool.submit(one, seed) for seed in seeds]:
+            f.result()
 
 
 main(test)

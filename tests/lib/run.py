@@ -34,7 +34,9 @@ def run(name, command, env=None, limit=600):
     text = open(log, encoding="utf-8", errors="replace").read()
     ok = bad = skip = 0
     for line in text.splitlines():
-        if re.match(r"not ok\b", line):
+        if re.match(r"not ok \d+ # SKIP ", line):  # cmocka 1.1.5 says it so
+            skip += 1
+        elif re.match(r"not ok\b", line):
             bad += 1
         elif re.match(r"ok\b", line):
             if re.search(r"# SKIP", line, re.I):

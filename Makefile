@@ -4,6 +4,7 @@
 #   make demo       a clinic's day, end to end, from nothing
 #   make run        run config/dari.xml
 #   make test       everything that can be checked
+#   make bench      how fast, as ratios against ceilings (HOW=quick for a short run)
 #   make help       the rest
 
 MAKEFLAGS += -rR --no-print-directory
@@ -18,7 +19,7 @@ B      := build/$(MODE)
 PKGS   := libxml-2.0 libzmq libpq libcrypto libssl log4c libevent libevent_openssl jansson libcurl
 
 # Only a goal that compiles asks the compiler and pkg-config what they have.
-ifneq ($(filter-out help setup clean demo test check-source format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help setup clean demo bench test check-source format,$(or $(MAKECMDGOALS),all)),)
 cc-opt  = $(shell $(CC) -Werror $(1) -xc -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
 WARN   := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wno-format-zero-length $(call cc-opt,-Wno-format-truncation) -Wundef -Wvla \
           -Wwrite-strings -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes \
@@ -45,6 +46,7 @@ TLIB   := $(patsubst %.c,$B/%.o,$(sort $(wildcard tests/lib/*.c)))
 UNIT   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ   := $(patsubst %.c,$B/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 DRIVER := $(patsubst %.c,$B/%,$(sort $(wildcard tests/integration/*.c)))
+BENCH  := $(addprefix $B/tests/bench/,load ceiling scan curve)
 EMBED  := $(sort $(wildcard config/schemas/*.rng core/store/migrations/*.sql))
 
 all: $B/dari
@@ -77,6 +79,21 @@ $B/.flags: FORCE
 # What integration tests drive a room with.
 $(DRIVER): $B/%: $B/%.o $B/libdari.a
 	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ $(LIBS)
+
+# What measurements need; make bench runs them.
+$(BENCH): $B/%: $B/%.o $B/tests/bench/messages.o $B/libdari.a
+	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ $(LIBS)
+
+$B/tests/bench/slowflush.so: tests/bench/slowflush.c $B/.flags
+	@mkdir -p $(@D); echo "  LD  $@"; $(CC) $(ALL) -fPIC -shared -o $@ $<
+
+bench-programs: $B/dari $(BENCH) $B/tests/bench/slowflush.so
+
+# Ratios against ceilings measured in the same run; never fails for being slow. HOW=quick or HOW=full.
+bench:
+	@sh deploy/setup.sh quiet
+	@$(MAKE) MODE=release bench-programs
+	@/usr/bin/python3 tests/bench/run.py $(HOW)
 
 unit: $(UNIT)
 fuzz: $(FUZZ)
@@ -114,13 +131,13 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 1,8p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 1,9p
 	@echo "  make setup        install missing packages"
 	@echo "  make unit         build the unit tests        make check-headers   each header alone"
 	@echo "  make check-source layers, owners, banned functions, formatting"
 	@echo "  make fuzz MODE=fuzz CC=clang   build the fuzz targets"
 
--include $(OBJ:.o=.d) $(TLIB:.o=.d) $(UNIT:=.d) $(DRIVER:=.d) $(FUZZ:=.d) $B/core/app/main.d
+-include $(OBJ:.o=.d) $(TLIB:.o=.d) $(UNIT:=.d) $(DRIVER:=.d) $(BENCH:=.d) $B/tests/bench/messages.d $(FUZZ:=.d) $B/core/app/main.d
 
-.PHONY: all unit fuzz drivers check-headers check-source setup demo run test format clean help FORCE
+.PHONY: all bench bench-programs unit fuzz drivers check-headers check-source setup demo run test format clean help FORCE
 .SECONDARY:

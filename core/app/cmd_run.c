@@ -12,10 +12,12 @@
 #include "core/store/migrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -285,6 +287,50 @@ static enum err_code prepare(const struct config *c, struct err *e)
     return code;
 }
 
+/*
+ * Two of a role in one run folder would take each other's socket. The roles inherit the lock: those
+ * that a killed supervisor left behind hold it until they have ended, which is waited for.
+ */
+static enum err_code lock_role(const struct supervisor *s, const char *name, struct err *e)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s.lock", s->config->run, name);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return ERR(e, ERR_IO, 0, "could not open %s: %s", path, strerror(errno));
+    }
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    usec until = clock_mono() + (usec)PATIENCE * 1000;
+    bool waiting = false;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK || clock_mono() >= until) {
+            enum err_code code =
+                ERR(e, ERR_EXISTS, 0,
+                    "role %s runs in %s already: stop the other dari, or give this "
+                    "one a run folder, a relay socket and ports of its own",
+                    name, s->config->run);
+            close(fd);
+            return code;
+        }
+        if (!waiting) {
+            log_warn("run.waiting", "role=%s for=\"the one that still runs in %s\"", name,
+                     s->config->run);
+        }
+        waiting = true;
+        nanosleep(&pause, NULL);
+    }
+    return ERR_NONE; /* held until we and all roles have ended */
+}
+
+static enum err_code lock_roles(const struct supervisor *s, struct err *e)
+{
+    enum err_code code = ERR_NONE;
+    for (size_t i = 0; code == ERR_NONE && i < s->count; i++) {
+        code = lock_role(s, s->children[i].name, e);
+    }
+    return code;
+}
+
 int cmd_run(int argc, char **argv)
 {
     const char *file = NULL, *only = NULL;
@@ -317,6 +363,9 @@ int cmd_run(int argc, char **argv)
     enum err_code code = log_open("run", s.config->log4crc, &e);
     if (code == ERR_NONE) {
         code = prepare(s.config, &e);
+    }
+    if (code == ERR_NONE) {
+        code = lock_roles(&s, &e);
     }
     if (code == ERR_NONE) {
         supervise(&s);

@@ -27,7 +27,7 @@ END $$;
 -- feed: keeps messages, adds their events, answers repetitions
 GRANT USAGE ON SEQUENCE dari.message_no TO dari_feed;
 GRANT SELECT, INSERT ON dari.message, dari.message_key TO dari_feed;
-GRANT SELECT, INSERT, UPDATE ON dari.feed_count TO dari_feed;
+GRANT SELECT, INSERT, UPDATE ON dari.feed_count, dari.feed_sequence, dari.feed_gap TO dari_feed;
 GRANT INSERT ON dari.event TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries

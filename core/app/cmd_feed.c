@@ -25,6 +25,35 @@ DB_STATEMENT(
     "coalesce(sum(quarantined), 0), coalesce(sum(duplicates), 0), max(last_at) "
     "FROM dari.feed_count WHERE site = $1 AND feed = $2");
 
+DB_STATEMENT(feed_sequence,
+             "SELECT s.last, count(g.expected), "
+             "(array_agg(g.expected ORDER BY g.first_at DESC))[1], "
+             "(array_agg(g.got ORDER BY g.first_at DESC))[1], max(g.first_at) "
+             "FROM dari.feed_sequence s LEFT JOIN dari.feed_gap g USING (site, feed) "
+             "WHERE s.site = $1 AND s.feed = $2 GROUP BY s.last");
+
+/* Of a feed whose sender counts its messages (MSH-13). */
+static enum err_code print_sequence(struct session *s, const char *feed, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    char at[CLOCK_TEXT];
+    arg_z(&q, s->config->site);
+    arg_z(&q, feed);
+    enum err_code code = db_run(s->db, s->arena, &feed_sequence, &q, &r, e);
+    if (code != ERR_NONE || db_count(r) == 0) {
+        return code;
+    }
+    printf("   sequence: last %s, gaps %" PRId64, db_null(r, 0, 0) ? "none" : db_z(r, 0, 0),
+           db_i64(r, 0, 1));
+    if (db_i64(r, 0, 1)) {
+        printf("; the latest: expected %" PRId64 ", came %" PRId64 " at %.19s", db_i64(r, 0, 2),
+               db_i64(r, 0, 3), clock_text(db_time(r, 0, 4), at));
+    }
+    printf("\n");
+    return ERR_NONE;
+}
+
 static void print_counters(struct session *s, const char *feed)
 {
     struct str text, line;
@@ -64,6 +93,9 @@ static enum err_code list(struct session *s, struct err *e)
                f->name, f->adapter->name, file_exists(pause_file(s, f->name)) ? ", paused" : "",
                db_i64(r, 0, 0), db_i64(r, 0, 1), db_i64(r, 0, 2), db_i64(r, 0, 3), db_i64(r, 0, 4),
                db_null(r, 0, 5) ? "never" : clock_text(db_time(r, 0, 5), at));
+        if ((code = print_sequence(s, f->name, e)) != ERR_NONE) {
+            return code;
+        }
         print_counters(s, f->name);
     }
     return ERR_NONE;

@@ -84,7 +84,7 @@ static const struct option_row database_rows[] = {
 
 struct feed_options {
     const char *name, *adapter, *mapping, *charset, *fallback;
-    bool refuse_reuse, accept_quarantined;
+    bool refuse_reuse, accept_quarantined, sequence;
     int64_t max_pending, max_group;
 };
 #define FEED_AT(member) offsetof(struct feed_options, member)
@@ -100,6 +100,8 @@ static const struct option_row feed_rows[] = {
      "AR when a control id comes again with another body (no: accepted and flagged)"},
     {"accept-quarantined", OPTION_BOOL, "no", 0, 0, FEED_AT(accept_quarantined),
      "AA for a message that went to quarantine, for senders that stop at an error"},
+    {"sequence", OPTION_BOOL, "no", 0, 0, FEED_AT(sequence),
+     "MSH-13 counts the messages of one sender: gaps are refused until filled (HL7 2.10.1)"},
     {"max-pending", OPTION_INT, "2048", 1, 100000, FEED_AT(max_pending),
      "messages waiting for their commit"},
     {"max-group", OPTION_INT, "256", 1, 10000, FEED_AT(max_group), "messages in one commit"},
@@ -264,6 +266,7 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
                               .mapping = o.mapping,
                               .refuse_reuse = o.refuse_reuse,
                               .accept_quarantined = o.accept_quarantined,
+                              .sequence = o.sequence,
                               .max_pending = o.max_pending,
                               .max_group = o.max_group};
     if (!is_short_name(o.name)) {

@@ -22,6 +22,7 @@ struct config_feed {
     enum charset charset;
     enum charset fallback;   /* when MSH-18 is empty */
     bool refuse_reuse;       /* a control id used for another message: AR instead of flagged */
+    bool sequence;           /* MSH-13 is checked and answered */
     bool accept_quarantined; /* answer AA although the message went to quarantine */
     int64_t max_pending;     /* messages waiting for their commit */
     int64_t max_group;       /* messages in one commit */

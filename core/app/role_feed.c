@@ -111,6 +111,7 @@ static enum err_code begin(struct feed *f, struct err *e)
                                       .fallback = c->fallback,
                                       .refuse_reuse = c->refuse_reuse,
                                       .accept_quarantined = c->accept_quarantined,
+                                      .sequence = c->sequence,
                                       .max_pending = c->max_pending,
                                       .max_group = c->max_group,
                                       .max_message = MAX_MESSAGE,

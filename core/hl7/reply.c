@@ -348,9 +348,14 @@ static void put_reply(struct buf *out, const struct sender *s, const struct hl7_
     buf_addc(out, s->d.field);
     put_field(out, s, s->control_id);
     bool failed = r->verdict != HL7_ACCEPT;
-    if (s->version && s->version < 25 && (failed || r->text)) {
+    bool says = s->version && s->version < 25 && (failed || r->text);
+    if (says || r->sequence) {
         buf_addc(out, s->d.field);
-        put_text(out, s, r->text ? r->text : condition_text(r->condition));
+        put_text(out, s, !says ? "" : r->text ? r->text : condition_text(r->condition));
+    }
+    if (r->sequence) {
+        buf_addc(out, s->d.field);
+        buf_addz(out, r->sequence);
     }
     buf_addc(out, '\r');
     if (failed) {

@@ -18,10 +18,11 @@ enum hl7_verdict { HL7_ACCEPT, HL7_ERROR, HL7_REJECT };
 
 struct hl7_reply {
     enum hl7_verdict verdict;
-    int condition;     /* table 0357: 0 accepted, 100-103, 200-207 */
-    const char *text;  /* ERR-7 / MSA-3 before 2.5; our own words; NULL for the table's */
-    const char *place; /* "PID-3.1" or "PID(2)-3(1).1", NULL when unknown */
-    struct str id;     /* our own MSH-10, at most 20 characters for old receivers */
+    int condition;        /* table 0357: 0 accepted, 100-103, 200-207 */
+    const char *text;     /* ERR-7 / MSA-3 before 2.5; our own words; NULL for the table's */
+    const char *place;    /* "PID-3.1" or "PID(2)-3(1).1", NULL when unknown */
+    const char *sequence; /* MSA-4: number echoed or expected (2.10.1); NULL: none */
+    struct str id;        /* our own MSH-10, at most 20 characters for old receivers */
     usec at;
 };
 

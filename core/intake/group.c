@@ -4,15 +4,22 @@
 #include "core/hl7/reply.h"
 #include "core/store/events.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 DB_STATEMENT(
     commit_group,
     "SELECT ord, outcome, no, reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, "
     "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
-    "$28, "
-    "$29, $30)");
-const struct db_statement *const group_statement = &commit_group;
+    "$28, $29, $30)");
+DB_STATEMENT(
+    commit_group_numbered,
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30)), "
+    "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) VALUES ($1, $2, $31, $3) "
+    "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
+    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
 enum { FLAG_TEST = 2 };
 
@@ -143,7 +150,7 @@ static enum err_code add_events(const struct intake_settings *s, struct arena *a
 }
 
 enum err_code group_args(const struct intake_settings *s, struct arena *a, const struct job *first,
-                         usec at, struct db_args *q, struct err *e)
+                         usec at, const struct db_statement **st, struct db_args *q, struct err *e)
 {
     struct db_array *c[COLUMNS];
     for (int i = 0; i < COLUMNS; i++) {
@@ -151,9 +158,10 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
             return ERR(e, ERR_NOMEM, 0, "no memory for a group");
         }
     }
-    int64_t ord = 0;
+    int64_t ord = 0, number = 0;
     for (const struct job *j = first; j; j = j->next) {
         ord++;
+        number = j->numbered ? j->number : number;
         add_message(s, a, j, c);
         enum err_code code = add_events(s, a, ord, &j->p.mapped, c, e);
         if (code != ERR_NONE) {
@@ -169,6 +177,10 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
         } else {
             arg_array(q, c[i]);
         }
+    }
+    *st = number ? &commit_group_numbered : &commit_group;
+    if (number) {
+        arg_i64(q, number);
     }
     return ERR_NONE;
 }
@@ -224,6 +236,9 @@ enum err_code job_replies(const struct intake_settings *s, struct job *j, struct
         main.text = m->problem.msg;
         main.place = m->problem.where[0] ? m->problem.where : NULL;
     }
+    if (j->numbered && j->number > 0) {
+        main.sequence = arena_printf(j->arena, "%" PRId64, j->number);
+    }
     struct hl7_reply retry = {.verdict = HL7_ERROR,
                               .condition = 207,
                               .at = at,
@@ -242,6 +257,17 @@ enum err_code job_replies(const struct intake_settings *s, struct job *j, struct
     }
     read_code(j);
     return code;
+}
+
+enum err_code job_expects(struct job *j, bool refused, int64_t expected, usec at, struct err *e)
+{
+    struct hl7_reply r = {.verdict = refused ? HL7_ERROR : HL7_ACCEPT,
+                          .condition = refused ? 207 : 0,
+                          .at = at,
+                          .place = refused ? "MSH-13" : NULL,
+                          .text = refused ? "another sequence number is expected" : NULL,
+                          .sequence = arena_printf(j->arena, "%" PRId64, expected)};
+    return build(j, j->p.raw, r, &j->reply, e);
 }
 
 enum err_code job_oversize(const struct intake_settings *s, struct job *j, struct str beginning,

@@ -6,15 +6,18 @@
 #include "core/intake/jobs.h"
 #include "core/store/db.h"
 
-extern const struct db_statement *const group_statement;
-
-/* The arguments of dari.commit_group for a list of jobs; arrays live in `a`. */
+/*
+ * The statement that commits a list of jobs, with its arguments; arrays live in `a`. It writes the
+ * sequence number of the last job that has one.
+ */
 enum err_code group_args(const struct intake_settings *s, struct arena *a, const struct job *first,
-                         usec at, struct db_args *q, struct err *e);
+                         usec at, const struct db_statement **st, struct db_args *q, struct err *e);
 
 /* The three replies of a job, in its arena. `id` makes our own MSH-10. */
 enum err_code job_replies(const struct intake_settings *s, struct job *j, struct str raw, usec at,
                           struct err *e);
+/* Replaces the reply by one that names the expected sequence number: AA, or AE when refused. */
+enum err_code job_expects(struct job *j, bool refused, int64_t expected, usec at, struct err *e);
 /* Our own MSH-10, unique in this feed. */
 struct str job_reply_id(struct arena *a);
 /* The reply to a batch of more messages than are taken at a time; the job is then refused. */

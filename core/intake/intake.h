@@ -32,6 +32,7 @@ struct intake_settings {
     bool has_charset;
     enum charset charset, fallback;
     bool refuse_reuse, accept_quarantined;
+    bool sequence; /* MSH-13 counts: core/intake/sequence.h */
     int64_t max_pending, max_group;
     int64_t max_message; /* bytes */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);

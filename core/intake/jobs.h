@@ -12,7 +12,9 @@ struct job {
     struct bundle *bundle; /* of a batch: it has the ticket, and gets the reply at `place` */
     size_t place;
     struct arena *arena; /* everything below; reset when the job is used again */
-    bool refused;        /* never stored: the reply is all there is (too large, no memory) */
+    bool numbered;       /* takes part in the sequence number protocol, with `number` */
+    int64_t number;
+    bool refused; /* never stored: the reply is all there is (too large, no memory) */
     struct prepared p;
     struct str sealed;
     struct str reply, refusal, retry; /* for: committed, reused control id, database away */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_FIRST = 200, RETRY_LAST = 5000, CONNECT_MS = 5000 };
+enum { RETRY_FIRST = 200, RETRY_LAST = 5000, CONNECT_MS = 5000, MAX_PREPARED = 16 };
 
 enum phase {
     PHASE_AWAY,
@@ -30,8 +30,8 @@ struct db_async {
     enum phase phase;
     int64_t retry_ms;
     bool told_ready, told_away;
-    const struct db_statement
-        *prepared;                   /* the last one; others are prepared again (intake has one) */
+    const struct db_statement *prepared[MAX_PREPARED]; /* on this connection */
+    int prepared_count;
     const struct db_statement *next; /* waiting for its preparation */
     struct db_args args;
     char *copies[40];
@@ -53,7 +53,7 @@ static void disconnect(struct db_async *d)
     net_watch_free(&d->watch);
     PQfinish(d->conn);
     d->conn = NULL;
-    d->prepared = NULL;
+    d->prepared_count = 0;
 }
 
 /* Lost, for whatever reason: tell, end what was under way, try again later. */
@@ -235,7 +235,7 @@ static void got_result(struct db_async *d, PGresult *res)
     if (phase == PHASE_SETTING && ok) {
         now_ready(d);
     } else if (phase == PHASE_PREPARING && ok) {
-        d->prepared = d->next;
+        d->prepared[d->prepared_count++] = d->next;
         send_execute(d);
     } else if (phase == PHASE_SETTING || PQstatus(d->conn) != CONNECTION_OK) {
         lost_connection(d);
@@ -350,15 +350,29 @@ static enum err_code keep_args(struct db_async *d, const struct db_args *args, s
     return ERR_NONE;
 }
 
+static bool is_prepared(const struct db_async *d, const struct db_statement *st)
+{
+    for (int i = 0; i < d->prepared_count; i++) {
+        if (d->prepared[i] == st) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum err_code db_async_run(struct db_async *d, const struct db_statement *st,
                            const struct db_args *args, struct err *e)
 {
     if (d->phase != PHASE_READY) {
         return ERR(e, ERR_DB, 0, "the database is away");
     }
+    bool prepared = is_prepared(d, st);
+    if (!prepared && d->prepared_count == MAX_PREPARED) {
+        return ERR(e, ERR_BUG, 0, "more than %d statements on one connection", MAX_PREPARED);
+    }
     d->next = st;
     net_timer_set(d->timer, d->s.statement_ms);
-    if (d->prepared == st) {
+    if (prepared) {
         d->args = *args;
         for (int i = 0; i < args->n; i++) {
             if (args->a[i].p == args->a[i].text) {

@@ -105,6 +105,33 @@ static void by_version(void **state)
     }
 }
 
+/* F20: MSA-4 is the sequence number, behind MSA-3 where there is one. */
+static void sequence(void **state)
+{
+    (void)state;
+    const struct hl7_reply ok = {.verdict = HL7_ACCEPT, .sequence = "17"};
+    const struct hl7_reply no = {.verdict = HL7_ERROR, .condition = 207, .sequence = "-1"};
+    const struct {
+        const char *why;
+        struct str in;
+        const struct hl7_reply *r;
+        struct str want;
+    } rows[] = {
+        {"2.5", STR(FROM "2.5"), &ok, STR(BACK("2.5", "ACK^A08^ACK") "MSA|AA|C42||17\n")},
+        {"2.3", STR(FROM "2.3"), &ok, STR(BACK("2.3", "ACK^A08") "MSA|AA|C42||17\n")},
+        {"error in 2.2", STR(FROM "2.2"), &no,
+         STR(BACK("2.2", "ACK") "MSA|AE|C42|Application internal error|-1\n"
+                                "ERR|^^^207&Application internal error&HL70357\n")},
+        {"error in 2.6", STR(FROM "2.6"), &no,
+         STR(BACK("2.6", "ACK^A08^ACK") "MSA|AE|C42||-1\nERR|||207^Application internal error"
+                                        "^HL70357|E|||Application internal error\n")},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_same(reply_to(rows[i].in, true, *rows[i].r, CHARSET_UTF8), rows[i].want,
+                    rows[i].why);
+    }
+}
+
 /* MSH-15 and MSH-16: who is answered, and in which mode. "-" is silence. */
 static void modes(void **state)
 {
@@ -285,9 +312,10 @@ static void sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_version), cmocka_unit_test(modes),          cmocka_unit_test(places),
-        cmocka_unit_test(delimiters), cmocka_unit_test(character_sets), cmocka_unit_test(unparsed),
-        cmocka_unit_test(sizes),
+        cmocka_unit_test(by_version), cmocka_unit_test(sequence),
+        cmocka_unit_test(modes),      cmocka_unit_test(places),
+        cmocka_unit_test(delimiters), cmocka_unit_test(character_sets),
+        cmocka_unit_test(unparsed),   cmocka_unit_test(sizes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

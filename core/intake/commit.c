@@ -1,0 +1,242 @@
+#include "core/base/log.h"
+#include "core/intake/group.h"
+#include "core/intake/host.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+/* A hint to the relay: there may be news. Lost hints cost nothing but time. */
+static void wake_relay(struct adapter_host *h)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (h->wake < 0 || !h->s.wake || strlen(h->s.wake) >= sizeof to.sun_path) {
+        return;
+    }
+    memcpy(to.sun_path, h->s.wake, strlen(h->s.wake));
+    sendto(h->wake, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)(const void *)&to,
+           sizeof to);
+}
+
+/* ---- groups ---- */
+
+static bool in_group(const struct adapter_host *h, const struct job *j)
+{
+    for (const struct job *x = h->flying.first; x; x = x->next) {
+        if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Moves what may go together: at most max_group, and no message twice. A repetition in the same
+ * group waits for the next one, where it is recognised.
+ */
+static void form_group(struct adapter_host *h)
+{
+    size_t max = h->solo ? 1 : (size_t)h->s.max_group;
+    while (h->waiting.first && h->flying.count < max) {
+        struct job *j = h->waiting.first;
+        if (j->refused) {
+            jobs_pop(&h->waiting);
+            adapter_count(h, "refused", 1);
+            host_answer(h, j, j->reply);
+            continue;
+        }
+        if (in_group(h, j) || sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
+            return;
+        }
+        if (j->numbered) {
+            h->sequence.any = true;
+            h->sequence.last = j->number;
+        }
+        jobs_push(&h->flying, jobs_pop(&h->waiting));
+    }
+}
+
+static void failed_to_run(struct adapter_host *h, const struct err *e)
+{
+    log_err(LOG_ERROR_, "intake.group", e);
+    h->sequence.known = false;
+    host_answer_retry(h, &h->flying);
+    host_unblock(h);
+}
+
+static void run(struct adapter_host *h, enum doing doing, const struct db_statement *st,
+                const struct db_args *q)
+{
+    struct err e = {0};
+    h->doing = doing;
+    if (db_async_run(h->db, st, q, &e) != ERR_NONE) {
+        failed_to_run(h, &e);
+    }
+}
+
+/* ---- sequence numbers: jobs out of their turn, each by itself ---- */
+
+static void load_sequence(struct adapter_host *h)
+{
+    struct db_args q = {0};
+    sequence_load_args(&h->s, &q);
+    run(h, DOING_LOAD, sequence_load, &q);
+}
+
+/* The one job in `flying` is answered with the number that is expected. */
+static void expect(struct adapter_host *h, enum sequence_is is)
+{
+    struct err e = {0};
+    struct job *j = jobs_pop(&h->flying);
+    bool refused = is == SEQUENCE_OLD || is == SEQUENCE_GAP;
+    int64_t expected = sequence_expected(&h->sequence);
+    adapter_count(h,
+                  is == SEQUENCE_GAP ? "sequence_gaps"
+                  : refused          ? "sequence_old"
+                                     : "sequence_starts",
+                  1);
+    if (refused) {
+        log_warn("intake.sequence", "feed=%s state=%s expected=%" PRId64 " came=%" PRId64,
+                 h->s.feed, is == SEQUENCE_GAP ? "gap" : "passed", expected, j->number);
+    } else {
+        log_info("intake.sequence", "feed=%s state=%s expected=%" PRId64, h->s.feed,
+                 is == SEQUENCE_START ? "start" : "resynchronized", expected);
+    }
+    bool ok = job_expects(j, refused, expected, clock_now(), &e) == ERR_NONE;
+    host_answer(h, j, ok ? j->reply : j->retry);
+}
+
+static void settle(struct adapter_host *h)
+{
+    struct db_args q = {0};
+    const struct db_statement *st =
+        sequence_settle(&h->s, &h->sequence, h->waiting.first, clock_now(), &q);
+    jobs_push(&h->flying, jobs_pop(&h->waiting));
+    if (st) {
+        run(h, DOING_NUMBER, st, &q);
+        return;
+    }
+    expect(h, SEQUENCE_START);
+    host_soon(h);
+}
+
+static void settled(struct adapter_host *h, struct db_rows *rows)
+{
+    enum sequence_is is = sequence_of(&h->sequence, h->flying.first);
+    if (is == SEQUENCE_OLD && db_count(rows) > 0) {
+        struct job *j = jobs_pop(&h->flying);
+        adapter_count(h, "duplicates", 1);
+        host_answer(h, j, db_str(rows, 0, 0));
+        return;
+    }
+    h->sequence.any &= is != SEQUENCE_RESYNC;
+    expect(h, is);
+}
+
+void commit_pump(void *ctx)
+{
+    struct adapter_host *h = ctx;
+    struct db_args q = {0};
+    struct err e = {0};
+    const struct db_statement *st;
+    host_feed(h);
+    if (!db_async_ready(h->db) || h->paused) {
+        if (h->away || h->paused) {
+            host_answer_retry(h, &h->waiting);
+            host_feed(h);
+            host_unblock(h);
+        }
+        return;
+    }
+    if (h->s.sequence && !h->sequence.known && h->waiting.first) {
+        load_sequence(h);
+        return;
+    }
+    form_group(h);
+    if (!h->flying.first && h->waiting.first) {
+        settle(h);
+        return;
+    }
+    if (!h->flying.first) {
+        return;
+    }
+    arena_reset(h->group_arena);
+    if (group_args(&h->s, h->group_arena, h->flying.first, clock_now(), &st, &q, &e) != ERR_NONE) {
+        failed_to_run(h, &e);
+        return;
+    }
+    run(h, DOING_GROUP, st, &q);
+}
+
+static void committed(struct adapter_host *h, struct db_rows *rows)
+{
+    bool news = false;
+    for (int i = 0; i < db_count(rows); i++) {
+        struct job *j = jobs_pop(&h->flying);
+        int64_t outcome = db_i64(rows, i, 1);
+        struct str stored = db_str(rows, i, 3);
+        bool has_stored = !db_null(rows, i, 3);
+        if (outcome == 1) {
+            adapter_count(h, "duplicates", 1);
+        } else {
+            news |= j->p.mapped.count > 0;
+            adapter_count(h, "stored", 1);
+        }
+        if (outcome == 2) {
+            log_warn("intake.reused-control-id", "feed=%s message=%" PRId64, h->s.feed,
+                     db_i64(rows, i, 2));
+        }
+        host_answer(h, j, has_stored ? stored : j->reply);
+    }
+    if (h->solo) {
+        h->solo--;
+    }
+    if (news) {
+        wake_relay(h);
+    }
+}
+
+static void refused_by_database(struct adapter_host *h, const struct err *failed)
+{
+    size_t n = h->flying.count;
+    log_err(LOG_ERROR_, "intake.refused", failed);
+    if (n > 1) {
+        /* One of them is the culprit: try each alone, in order, before anything newer. */
+        h->solo = n;
+        *h->flying.last = h->waiting.first;
+        if (!h->waiting.first) {
+            h->waiting.last = h->flying.last;
+        }
+        h->waiting.first = h->flying.first;
+        h->waiting.count += n;
+        jobs_init(&h->flying);
+        return;
+    }
+    h->solo -= h->solo > 0;
+    host_answer_retry(h, &h->flying);
+}
+
+void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
+{
+    struct adapter_host *h = ctx;
+    if (failed) {
+        h->sequence.known = false;
+    }
+    if (rows && h->doing == DOING_LOAD) {
+        sequence_loaded(&h->sequence, rows);
+    } else if (rows && h->doing == DOING_NUMBER) {
+        settled(h, rows);
+    } else if (h->doing == DOING_LOAD) {
+        host_answer_retry(h, &h->waiting);
+    } else if (rows && (size_t)db_count(rows) == h->flying.count) {
+        committed(h, rows);
+    } else if (failed && failed->code == ERR_DB && db_async_ready(h->db)) {
+        refused_by_database(h, failed);
+    } else {
+        h->sequence.known = false;
+        host_answer_retry(h, &h->flying);
+    }
+    host_unblock(h);
+    host_soon(h);
+}

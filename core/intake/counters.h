@@ -1,0 +1,23 @@
+/* Counters of a feed: named once, bumped often, shown in a file that is rewritten when they
+ * changed. */
+#ifndef DARI_INTAKE_COUNTERS_H
+#define DARI_INTAKE_COUNTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { COUNTERS_MAX = 32 };
+
+struct counters {
+    struct {
+        const char *name; /* a literal */
+        int64_t value;
+    } list[COUNTERS_MAX];
+    bool changed;
+};
+
+void counters_add(struct counters *c, const char *name, int64_t by);
+/* "name value" per line; never half a file. Does nothing when nothing changed. */
+void counters_write(struct counters *c, const char *path);
+
+#endif

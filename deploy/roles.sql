@@ -52,6 +52,10 @@ ALTER FUNCTION dari.make_partitions(date, int) SECURITY DEFINER SET search_path 
 REVOKE EXECUTE ON FUNCTION dari.make_partitions(date, int) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION dari.make_partitions(date, int) TO dari_steward;
 
+GRANT SELECT, INSERT, DELETE ON dari.feed_silence TO dari_steward;
+GRANT SELECT ON dari.feed_count, dari.event TO dari_steward;
+GRANT INSERT ON dari.event TO dari_steward;
+
 -- operators (the command line): read everything, repair messages, manage consumers
 GRANT SELECT ON ALL TABLES IN SCHEMA dari TO dari_operator;
 GRANT UPDATE ON dari.message, dari.feed_count TO dari_operator;

@@ -85,7 +85,8 @@ static const struct option_row database_rows[] = {
 struct feed_options {
     const char *name, *adapter, *mapping, *charset, *fallback;
     bool refuse_reuse, accept_quarantined, sequence;
-    int64_t max_pending, max_group;
+    int64_t max_pending, max_group, silent_after;
+    const char *silent_hours;
 };
 #define FEED_AT(member) offsetof(struct feed_options, member)
 static const struct option_row feed_rows[] = {
@@ -105,6 +106,10 @@ static const struct option_row feed_rows[] = {
     {"max-pending", OPTION_INT, "2048", 1, 100000, FEED_AT(max_pending),
      "messages waiting for their commit"},
     {"max-group", OPTION_INT, "256", 1, 10000, FEED_AT(max_group), "messages in one commit"},
+    {"silent-after", OPTION_MS, "0s", 0, (int64_t)7 * 86400000, FEED_AT(silent_after),
+     "a feed silent for so long within its hours is told about; 0s: never"},
+    {"silent-hours", OPTION_TEXT, "00:00-00:00", 0, 0, FEED_AT(silent_hours),
+     "its usual hours, like 08:00-20:00; equal: always"},
     {0}};
 
 /* Elements whose options go straight into struct config. */
@@ -268,7 +273,12 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
                               .accept_quarantined = o.accept_quarantined,
                               .sequence = o.sequence,
                               .max_pending = o.max_pending,
-                              .max_group = o.max_group};
+                              .max_group = o.max_group,
+                              .silence = {.feed = o.name, .after_ms = o.silent_after}};
+    struct err e;
+    if (silence_hours(o.silent_hours, &f->silence.from, &f->silence.until, &e) != ERR_NONE) {
+        problem_add(r->p, r->path, xml_line(n), "silent-hours=\"%s\": %s", o.silent_hours, e.msg);
+    }
     if (!is_short_name(o.name)) {
         problem_add(r->p, r->path, xml_line(n), "name=\"%s\": use a-z, 0-9 and -, at most 32",
                     o.name);

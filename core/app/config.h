@@ -10,6 +10,7 @@
 #include "core/adapter.h"
 #include "core/base/charset.h"
 #include "core/base/problem.h"
+#include "core/intake/silence.h"
 #include "core/store/db.h"
 
 struct config_feed {
@@ -26,6 +27,7 @@ struct config_feed {
     bool accept_quarantined; /* answer AA although the message went to quarantine */
     int64_t max_pending;     /* messages waiting for their commit */
     int64_t max_group;       /* messages in one commit */
+    struct silence_rule silence;
 };
 
 struct config {

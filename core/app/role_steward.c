@@ -1,6 +1,7 @@
 /*
- * The steward: seals the ledger at every tick, and keeps partitions ready for the days to come. It
- * is the only role that reads the ledger's private key.
+ * The steward: seals the ledger at every tick, keeps partitions ready for the days to come, and
+ * tells about feeds that have fallen silent. It is the only role that reads the ledger's private
+ * key.
  */
 #include "core/app/role.h"
 
@@ -17,6 +18,8 @@ DB_STATEMENT(steward_partitions, "SELECT dari.make_partitions($1, $2)");
 struct steward {
     const struct config *config;
     struct signer *signer;
+    struct keyring *keys;
+    struct catalogue *catalogue;
     struct db *db;
     struct backoff backoff;
     int32_t prepared;   /* the day partitions were last made for */
@@ -68,6 +71,19 @@ static enum err_code seal_all(struct steward *s, struct err *e)
     return code;
 }
 
+static enum err_code look_at_feeds(struct steward *s, struct err *e)
+{
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        const struct silence_watch w = {s->config->site, s->keys, s->catalogue,
+                                        &s->config->feeds[i].silence, 1};
+        enum err_code code = silence_look(s->db, &w, clock_now(), e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+    }
+    return ERR_NONE;
+}
+
 static enum err_code tick(struct steward *s, struct err *e)
 {
     enum err_code code = ERR_NONE;
@@ -75,6 +91,7 @@ static enum err_code tick(struct steward *s, struct err *e)
         code = config_db(s->config, "steward", &s->db, e);
     }
     code = code == ERR_NONE ? make_partitions(s, e) : code;
+    code = code == ERR_NONE ? look_at_feeds(s, e) : code;
     return code == ERR_NONE ? seal_all(s, e) : code;
 }
 
@@ -111,6 +128,18 @@ static void one_round(struct steward *s)
     backoff_wait(&s->backoff);
 }
 
+static enum err_code load(struct steward *s, struct err *e)
+{
+    struct problems p = {0};
+    enum err_code code = keyring_open(s->config->keys, &s->keys, e);
+    if (code == ERR_NONE && !(s->catalogue = catalogue_load(s->config->catalogue, &p))) {
+        code = ERR(e, ERR_CONFIG, 0, "%zu problems in %s: see dari check", p.count,
+                   s->config->catalogue);
+    }
+    problems_release(&p);
+    return code;
+}
+
 int role_steward(const struct config *c, const struct config_feed *feed)
 {
     (void)feed;
@@ -123,6 +152,7 @@ int role_steward(const struct config *c, const struct config_feed *feed)
         code = ERR(&e, ERR_CONFIG, 0, "the path of the keys folder is too long");
     }
     code = code == ERR_NONE ? signer_open(path, &s.signer, &e) : code;
+    code = code == ERR_NONE ? load(&s, &e) : code;
     if (code != ERR_NONE) {
         log_err(LOG_ERROR_, "steward.failed", &e);
         return 1;
@@ -134,6 +164,8 @@ int role_steward(const struct config *c, const struct config_feed *feed)
     log_info("steward.stopped", "site=%s", c->site);
     db_free(&s.db);
     signer_free(&s.signer);
+    keyring_free(&s.keys);
+    catalogue_free(&s.catalogue);
     log_close();
     return 0;
 }

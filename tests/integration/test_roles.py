@@ -14,7 +14,7 @@ FORBIDDEN = {
                    "DELETE FROM dari.delivery"],
     "dari_segment": ["SELECT * FROM dari.message", "SELECT * FROM dari.contact", "DELETE FROM dari.event", "UPDATE dari.event SET data = ''"],
     "dari_messaging": ["SELECT * FROM dari.message", "SELECT * FROM dari.profile", "DELETE FROM dari.ledger"],
-    "dari_steward": ["SELECT * FROM dari.message", "SELECT * FROM dari.event", "DELETE FROM dari.ledger", "DELETE FROM dari.checkpoint"],
+    "dari_steward": ["SELECT * FROM dari.message", "UPDATE dari.event SET data = ''", "DELETE FROM dari.ledger", "DELETE FROM dari.checkpoint"],
     "dari_operator": ["DELETE FROM dari.message", "UPDATE dari.event SET data = ''", "DELETE FROM dari.ledger", "UPDATE dari.ledger SET body = ''"],
 }
 

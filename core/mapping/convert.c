@@ -92,30 +92,56 @@ struct unit {
     int multiply, divide;
 };
 
-static const struct unit units[] = {
+static const struct unit minute_units[] = {
     {"", 1, 1},        {"m", 1, 1},       {"min", 1, 1},      {"mins", 1, 1}, {"minute", 1, 1},
     {"minutes", 1, 1}, {"분", 1, 1},      {"h", 60, 1},       {"hr", 60, 1},  {"hrs", 60, 1},
     {"hour", 60, 1},   {"hours", 60, 1},  {"시간", 60, 1},    {"s", 1, 60},   {"sec", 1, 60},
     {"secs", 1, 60},   {"second", 1, 60}, {"seconds", 1, 60}, {"초", 1, 60},
 };
 
-/* A number with its unit elsewhere (AIS-8, SCH-10), or HL7's own M30, H1, S900. */
-static enum err_code to_minutes(const struct convert_rules *rules, struct arena *a, struct str in,
-                                struct str *out, struct err *e)
+/* No months: L1 is not a number of days. */
+static const struct unit day_units[] = {
+    {"d", 1, 1},    {"day", 1, 1}, {"days", 1, 1},  {"일", 1, 1}, {"w", 7, 1},
+    {"week", 7, 1}, {"wk", 7, 1},  {"weeks", 7, 1}, {"주", 7, 1},
+};
+
+struct measure {
+    const struct unit *units;
+    size_t count;
+    const char *letters; /* that may stand before the number: HL7's own notation */
+    const char *no_unit, *bad_unit, *not_whole;
+};
+static const struct measure minutes_measure = {
+    minute_units,
+    sizeof minute_units / sizeof minute_units[0],
+    "MHSmhs",
+    "has no unit: M30, H1 or S900",
+    "has a unit that is neither minutes, hours nor seconds",
+    "is not a whole number of minutes"};
+static const struct measure days_measure = {day_units,
+                                            sizeof day_units / sizeof day_units[0],
+                                            "DWdw",
+                                            "has no unit: D7 or W2",
+                                            "has a unit that is neither days nor weeks",
+                                            "is not a whole number of days"};
+
+/* A number with its unit elsewhere (AIS-8, SCH-10, TQ1-6.2), or HL7's own M30, H1, S900, D7. */
+static enum err_code to_measure(const struct measure *m, const struct convert_rules *rules,
+                                struct arena *a, struct str in, struct str *out, struct err *e)
 {
     struct str name = str_trim(rules->unit);
-    if (in.n > 1 && memchr("MHSmhs", in.p[0], 6)) {
+    if (in.n > 1 && str_find(str_of(m->letters), in.p[0], 0) < str_of(m->letters).n) {
         name = str_cut(in, 0, 1);
         in = str_cut(in, 1, in.n);
     } else if (!rules->has_unit) {
-        return ERR(e, ERR_VALUE, 0, "has no unit: M30, H1 or S900");
+        return ERR(e, ERR_VALUE, 0, "%s", m->no_unit);
     }
     const struct unit *unit = NULL;
-    for (size_t i = 0; i < sizeof units / sizeof units[0] && !unit; i++) {
-        unit = str_same(name, str_of(units[i].name)) ? &units[i] : NULL;
+    for (size_t i = 0; i < m->count && !unit; i++) {
+        unit = str_same(name, str_of(m->units[i].name)) ? &m->units[i] : NULL;
     }
     if (!unit) {
-        return ERR(e, ERR_VALUE, 0, "has a unit that is neither minutes, hours nor seconds");
+        return ERR(e, ERR_VALUE, 0, "%s", m->bad_unit);
     }
     int64_t value;
     struct str whole;
@@ -125,7 +151,7 @@ static enum err_code to_minutes(const struct convert_rules *rules, struct arena 
     }
     value *= unit->multiply;
     if (value < 0 || value % unit->divide) {
-        return ERR(e, ERR_VALUE, 0, "is not a whole number of minutes");
+        return ERR(e, ERR_VALUE, 0, "%s", m->not_whole);
     }
     char *text = arena_printf(a, "%lld", (long long)(value / unit->divide));
     *out = str_of(text);
@@ -208,7 +234,9 @@ enum err_code convert(const struct convert_rules *rules, struct arena *a, struct
     case CONVERT_KRW:
         return to_whole(a, in, true, out, &number, e);
     case CONVERT_MINUTES:
-        return to_minutes(rules, a, in, out, e);
+        return to_measure(&minutes_measure, rules, a, in, out, e);
+    case CONVERT_DAYS:
+        return to_measure(&days_measure, rules, a, in, out, e);
     case CONVERT_BOOL:
         return to_bool(in, out, e);
     case CONVERT_PHONE:

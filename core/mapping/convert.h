@@ -19,6 +19,7 @@ enum conversion {
     CONVERT_INT,
     CONVERT_KRW,
     CONVERT_MINUTES,
+    CONVERT_DAYS,
     CONVERT_BOOL,
     CONVERT_NAME,
     CONVERT_ADDRESS,
@@ -39,16 +40,16 @@ enum partial { PARTIAL_REFUSE, PARTIAL_LEAVE_OUT, PARTIAL_START };
 struct convert_rules {
     enum conversion as;
     enum partial partial;
-    bool has_unit;   /* CONVERT_MINUTES: the unit is elsewhere, not in the value (M30) */
-    struct str unit; /* what it says; empty: minutes */
+    bool has_unit;   /* of minutes and days: the unit is elsewhere, not in the value (M30) */
+    struct str unit; /* what it says; empty: minutes, and no days */
     bool has_offset; /* the message's own offset from UTC (MSH-7), else the site's zone */
     int offset;      /* seconds east */
 };
 
 /*
- * Text, id, date, time, int, krw, minutes, bool, phone…, rrn-…: `in` is trimmed and not empty.
- * out->p is NULL when the value is left out (partial, or a text that names no telephone number).
- * ERR_VALUE, ERR_REFUSED (a resident registration number in a text), ERR_NOMEM.
+ * Text, id, date, time, int, krw, minutes, days, bool, phone…, rrn-…: `in` is trimmed and not
+ * empty. out->p is NULL when the value is left out (partial, or a text that names no telephone
+ * number). ERR_VALUE, ERR_REFUSED (a resident registration number in a text), ERR_NOMEM.
  */
 enum err_code convert(const struct convert_rules *rules, struct arena *a, struct str in,
                       struct str *out, struct err *e);

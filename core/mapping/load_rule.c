@@ -20,6 +20,7 @@ static const struct conversion_name conversions[] = {
     {"int", CONVERT_INT, K(KIND_INT) | K(KIND_STR)},
     {"krw", CONVERT_KRW, K(KIND_KRW) | K(KIND_STR)},
     {"minutes", CONVERT_MINUTES, K(KIND_INT)},
+    {"days", CONVERT_DAYS, K(KIND_INT)},
     {"bool", CONVERT_BOOL, K(KIND_BOOL) | K(KIND_STR)},
     {"name", CONVERT_NAME, K(KIND_STR)},
     {"address", CONVERT_ADDRESS, K(KIND_STR)},
@@ -373,8 +374,8 @@ static void load_table(struct loader *l, const struct xml_node *n, const struct 
 static void load_unit(struct loader *l, const struct xml_node *n, struct rule *out)
 {
     const char *unit = xml_attr(n, "unit");
-    if (unit && out->convert.as != CONVERT_MINUTES) {
-        PROBLEM(l, n, "unit is for as=\"minutes\" only: remove it");
+    if (unit && out->convert.as != CONVERT_MINUTES && out->convert.as != CONVERT_DAYS) {
+        PROBLEM(l, n, "unit is for as=\"minutes\" and as=\"days\" only: remove it");
     } else if (unit) {
         out->convert.has_unit = true;
         out->unit = compile_path(l, n, arena_copy(l->a, str_of(unit)));

@@ -47,7 +47,7 @@ def events():
           ["patient.registered", "visit.arrived"], (status, out, err))
     v = lines[0]
     check("an envelope without a number", v["specversion"] == "1.0" and "sequence" not in v and
-          v["darimapping"] == "patients@1+visits@1" and v["subject"] == v["partitionkey"] != "", v)
+          v["darimapping"] == "patients@2+visits@2" and v["subject"] == v["partitionkey"] != "", v)
     check("the whole payload", v["data"]["name"] == "홍길동" and v["data"]["phones"][0]["use"] == "mobile", v)
     check("a demo key is said once", err.count("demo key") == 1, err)
     again = dari("--mapping", MAPPINGS, CASES + "/a04-new-outpatient/in.hl7")[1]
@@ -58,7 +58,7 @@ def events():
 
 
 def outcomes():
-    files = [CASES + "/" + name + "/in.hl7" for name in ("a04-no-chart-number", "oru-not-ours", "s12-booked")]
+    files = [CASES + "/" + name + "/in.hl7" for name in ("a04-no-chart-number", "orr-not-ours", "s12-booked")]
     status, out, err = dari("--mapping", MAPPINGS, *files)
     said = [line for line in err.splitlines() if "demo key" not in line]
     check("quarantine: exit 1, file, place and reason; the others go on", status == 1 and out.count("\n") == 1 and

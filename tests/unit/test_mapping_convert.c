@@ -149,26 +149,48 @@ static void test_numbers(void **state)
     CHECK_ROWS(rows, &base);
 }
 
-static void test_minutes(void **state)
+static void test_measures(void **state)
 {
     static const struct {
+        enum conversion as;
         bool has_unit;
         const char *unit, *in, *out;
         enum err_code code;
     } rows[] = {
-        {true, "", "30", "30", ERR_NONE},        {true, "min", "30", "30", ERR_NONE},
-        {true, "MIN", "30.0", "30", ERR_NONE},   {true, "hr", "2", "120", ERR_NONE},
-        {true, "분", "20", "20", ERR_NONE},      {true, "시간", "1", "60", ERR_NONE},
-        {true, "s", "900", "15", ERR_NONE},      {true, "s", "90", NULL, ERR_VALUE},
-        {true, "weeks", "2", NULL, ERR_VALUE},   {true, "min", "-5", NULL, ERR_VALUE},
-        {false, "", "M30", "30", ERR_NONE},      {false, "", "H1", "60", ERR_NONE},
-        {false, "", "S900", "15", ERR_NONE},     {false, "", "900", NULL, ERR_VALUE},
-        {false, "", "2 hours", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, true, "", "30", "30", ERR_NONE},
+        {CONVERT_MINUTES, true, "min", "30", "30", ERR_NONE},
+        {CONVERT_MINUTES, true, "MIN", "30.0", "30", ERR_NONE},
+        {CONVERT_MINUTES, true, "hr", "2", "120", ERR_NONE},
+        {CONVERT_MINUTES, true, "분", "20", "20", ERR_NONE},
+        {CONVERT_MINUTES, true, "시간", "1", "60", ERR_NONE},
+        {CONVERT_MINUTES, true, "s", "900", "15", ERR_NONE},
+        {CONVERT_MINUTES, true, "s", "90", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, true, "weeks", "2", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, true, "min", "-5", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, false, "", "M30", "30", ERR_NONE},
+        {CONVERT_MINUTES, false, "", "H1", "60", ERR_NONE},
+        {CONVERT_MINUTES, false, "", "S900", "15", ERR_NONE},
+        {CONVERT_MINUTES, false, "", "900", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, false, "", "2 hours", NULL, ERR_VALUE},
+        {CONVERT_MINUTES, false, "", "D7", NULL, ERR_VALUE},
+        {CONVERT_DAYS, true, "d", "7", "7", ERR_NONE},
+        {CONVERT_DAYS, true, "DAYS", "30", "30", ERR_NONE},
+        {CONVERT_DAYS, true, "일", "5", "5", ERR_NONE},
+        {CONVERT_DAYS, true, "주", "2", "14", ERR_NONE},
+        {CONVERT_DAYS, true, "", "D7", "7", ERR_NONE},
+        {CONVERT_DAYS, true, "", "7", NULL, ERR_VALUE},
+        {CONVERT_DAYS, true, "mo", "1", NULL, ERR_VALUE},
+        {CONVERT_DAYS, true, "d", "1.5", NULL, ERR_VALUE},
+        {CONVERT_DAYS, true, "d", "-7", NULL, ERR_VALUE},
+        {CONVERT_DAYS, false, "", "D7", "7", ERR_NONE},
+        {CONVERT_DAYS, false, "", "W2", "14", ERR_NONE},
+        {CONVERT_DAYS, false, "", "L1", NULL, ERR_VALUE},
+        {CONVERT_DAYS, false, "", "7", NULL, ERR_VALUE},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct convert_rules rules = {
-            .as = CONVERT_MINUTES, .has_unit = rows[i].has_unit, .unit = str_of(rows[i].unit)};
+            .as = rows[i].as, .has_unit = rows[i].has_unit, .unit = str_of(rows[i].unit)};
         struct str out = {NULL, 0};
         struct err e = {0};
         assert_int_equal(convert(&rules, arena, str_of(rows[i].in), &out, &e), rows[i].code);
@@ -302,7 +324,7 @@ int main(void)
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_minutes),
+        cmocka_unit_test(test_measures),
         cmocka_unit_test(test_phones),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_resident_numbers),

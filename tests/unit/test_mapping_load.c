@@ -202,7 +202,7 @@ static void test_problems(void **state)
          ":6: kind and per are for as=\"key\" only"},
         {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
               "<field name=\"name\" from=\"PID-5\" as=\"name\" unit=\"PID-6\"/>\n" TAIL,
-         ":6: unit is for as=\"minutes\" only"},
+         ":6: unit is for as=\"minutes\" and as=\"days\" only"},
         {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
          "<for message=\"ADT^A11 ADT\"/>\n" VOIDED KEY TAIL,
          ":2: \"ADT\" is not a message type"},

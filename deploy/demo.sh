@@ -72,6 +72,7 @@ for f in deploy/demo/*.hl7; do
 	printf '  %s  %2d messages: %s\n' "$at" "$(wc -l <"$work/sent")" "$(cut -f2 "$work/sent" | sort | uniq -c | awk '{printf "%s %s  ", $1, $2}')"
 	wait_for "the processing of $f" settled
 done
+echo "  (CA: committed. CE: kept in quarantine, and the sender was told so.)"
 say "The clock moves on: reminders three days and one day before"
 for at in 2026-03-10T00:01 2026-03-10T10:00 2026-03-12T10:00 2026-03-13T10:00 2026-03-15T10:00; do
 	clock "$at:00+09:00"
@@ -90,12 +91,13 @@ sql -F ' ' -c "SELECT rpad(type, 26), lpad(count(*)::text, 3), ' ', string_agg(s
 say "Segments (dari segment list)"
 "$dari" segment list --config "$config" | sed 's/^/  /'
 say "Reminders in the outbox ($work/outbox)"
-for f in "$work"/outbox/*.json; do
-	[ -f "$f" ] && sed -n 's/.*"text": *"\(\([^"\\]\|\\.\)*\)".*/  \1/p' "$f"
+ls -1tr "$work/outbox" | while read -r f; do # in the order in which they went out
+	sed -n 's/.*"text": *"\(\([^"\\]\|\\.\)*\)".*/  \1/p' "$work/outbox/$f"
 done
 say "The ledger (dari ledger verify)"
 "$dari" ledger verify --config "$config" | sed 's/^/  /'
 
+[ -t 1 ] || { say "make demo on a terminal keeps it running, so that you can look around."; exit 0; }
 say "Look further, in another terminal:"
 dir=$(printf %q "$PWD")
 cat <<TEXT
@@ -107,7 +109,5 @@ cat <<TEXT
   build/dev/dari plan list                          what is, was and will not be sent, and why
   build/dev/dari --help
 TEXT
-if [ -t 1 ]; then
-	say "Running until Ctrl-C."
-	wait "$runner"
-fi
+say "Running until Ctrl-C."
+wait "$runner"

@@ -91,6 +91,7 @@ start() {
 stop() {
 	running || return 0
 	(cd / && as "$bin/pg_ctl" -D "$data" -m fast -w stop) >>"$dir/postgres.log" 2>&1 || true
+	rmdir "$sockets" 2>/dev/null || true
 }
 
 # The postmaster first, so that it restarts nobody; then what it leaves behind.

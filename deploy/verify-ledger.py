@@ -215,6 +215,9 @@ def main(argv):
         return 1
     print(f"ledger of {ledger.site.decode()}: {ledger.tree.size} entries, {ledger.checkpoints} checkpoints, "
           f"{ledger.sealed} entries sealed, {len(ledger.anchors)} anchors")
+    if ledger.sealed < ledger.tree.size:
+        print(f"entries {ledger.sealed + 1} to {ledger.tree.size} are newer than the last signed checkpoint: "
+              "it says nothing of them")
     print("verified")
     return 0
 

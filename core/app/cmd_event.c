@@ -87,7 +87,8 @@ static int show(struct session *s, const char *which, int *status)
     struct db_rows *r;
     struct db_args q = {0};
     int64_t seq;
-    bool by_seq = num_i64(str_of(which), 1, INT64_MAX, &seq, NULL) == ERR_NONE;
+    const char *number = which[0] == '#' ? which + 1 : which; /* as dari trace prints it */
+    bool by_seq = num_i64(str_of(number), 1, INT64_MAX, &seq, NULL) == ERR_NONE;
     arg_z(&q, s->config->site);
     by_seq ? arg_i64(&q, seq) : arg_z(&q, which);
     struct catalogue *c = catalogue_load(s->config->catalogue, &p);

@@ -61,11 +61,12 @@ static void print_counters(struct session *s, const char *feed)
     if (!path || file_read(s->arena, path, 65536, &text, NULL) != ERR_NONE) {
         return;
     }
-    printf("   since its start:");
+    const char *before = "   since its start: ";
     while (str_next(&text, '\n', &line) && line.n) {
         size_t blank = str_find(line, ' ', 0);
-        printf(" %.*s %.*s,", STR_ARG(str_cut(line, 0, blank)),
+        printf("%s%.*s %.*s", before, STR_ARG(str_cut(line, 0, blank)),
                STR_ARG(str_cut(line, blank + 1, line.n)));
+        before = ", ";
     }
     printf("\n");
 }

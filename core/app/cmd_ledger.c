@@ -67,6 +67,11 @@ static void print_report(const struct ledger_report *r, bool json, bool from_db)
         printf("compared with what is stored: %lld messages, %lld events, %lld deliveries\n",
                (long long)r->messages, (long long)r->events, (long long)r->deliveries);
     }
+    if (!from_db && r->sealed < r->entries) {
+        printf("entries %lld to %lld are newer than the last signed checkpoint: it says nothing of "
+               "them\n",
+               (long long)r->sealed + 1, (long long)r->entries);
+    }
     if (r->problems == 0) {
         puts("verified");
     } else if (r->wrong) {

@@ -18,7 +18,8 @@ static const char help[] =
     "       dari send mllps://HOST[:PORT] [--ca FILE] [--cert FILE --key FILE] FILE...\n"
     "\n"
     "Sends every HL7 v2 message of the files, one after another, waits for each reply, and prints\n"
-    "CONTROL-ID<TAB>MSA-1<TAB>milliseconds for each. A reply AE or CE is tried again, AR and CR\n"
+    "CONTROL-ID<TAB>MSA-1<TAB>milliseconds for each, then what the reply says against the message\n"
+    "when it does. A reply AE or CE is tried again, AR and CR\n"
     "are not; a lost connection is opened again and what had no reply is sent again.\n"
     "\n"
     "  --window N     messages that may wait for their reply at a time (default 1)\n"
@@ -36,6 +37,7 @@ enum { FILE_MAX = 1024 * 1024 * 1024, REPLY_MAX = 1024 * 1024, DEFAULT_PORT = 25
 struct entry {
     struct str id; /* MSH-10; empty when it has none */
     char code[4];  /* MSA-1 of its last reply */
+    char why[200]; /* and what it says against the message */
 };
 
 struct sending {
@@ -143,6 +145,30 @@ static enum err_code read_file(struct sending *s, const char *path, struct err *
     return s->count > before ? ERR_NONE : ERR(e, ERR_VALUE, 0, "%s holds no HL7 message", path);
 }
 
+/* ERR-7 and ERR-2, MSA-3 from receivers before 2.5. */
+static void read_reason(struct entry *entry, const struct hl7_msg *reply)
+{
+    const struct hl7_path err7 = {.segment = "ERR", .field = 7};
+    const struct hl7_path msa3 = {.segment = "MSA", .field = 3};
+    const struct hl7_path place[] = {{.segment = "ERR", .field = 2, .comp = 1},
+                                     {.segment = "ERR", .field = 2, .comp = 3}};
+    struct str text, segment, field;
+    entry->why[0] = '\0';
+    if (hl7_get(reply, &err7, &text) != HL7_VALUE && hl7_get(reply, &msa3, &text) != HL7_VALUE) {
+        return;
+    }
+    size_t n = 0;
+    if (hl7_get(reply, &place[0], &segment) == HL7_VALUE &&
+        hl7_get(reply, &place[1], &field) == HL7_VALUE) {
+        n = (size_t)snprintf(entry->why, 32, "%.*s-%.*s ", STR_ARG(str_cut(segment, 0, 3)),
+                             STR_ARG(str_cut(field, 0, 4)));
+    }
+    for (size_t i = 0; i < text.n && n + 1 < sizeof entry->why; i++) {
+        entry->why[n++] = (unsigned char)text.p[i] < ' ' ? ' ' : text.p[i];
+        entry->why[n] = '\0';
+    }
+}
+
 static enum mllp_verdict judge(void *ctx, size_t i, struct str reply)
 {
     static const struct {
@@ -168,6 +194,9 @@ static enum mllp_verdict judge(void *ctx, size_t i, struct str reply)
     for (size_t k = 0; k < sizeof codes / sizeof *codes; k++) {
         if (str_is(code, codes[k].code)) {
             snprintf(entry->code, sizeof entry->code, "%s", codes[k].code);
+            if (codes[k].verdict != MLLP_ACCEPTED) {
+                read_reason(entry, m);
+            }
             return codes[k].verdict;
         }
     }
@@ -179,8 +208,10 @@ static void done(void *ctx, size_t i, enum mllp_verdict verdict, int64_t ms)
     struct sending *s = ctx;
     const struct entry *entry = &s->entries[i];
     s->refused += verdict != MLLP_ACCEPTED && verdict != MLLP_SILENT;
-    printf("%.*s\t%s\t%lld\n", STR_ARG(entry->id.n ? entry->id : STR("-")),
-           verdict == MLLP_FOREIGN ? "-" : entry->code, (long long)ms);
+    bool against = (verdict == MLLP_AGAIN || verdict == MLLP_REFUSED) && entry->why[0];
+    printf("%.*s\t%s\t%lld%s%s\n", STR_ARG(entry->id.n ? entry->id : STR("-")),
+           verdict == MLLP_FOREIGN ? "-" : entry->code, (long long)ms, against ? "\t" : "",
+           against ? entry->why : "");
     if (verdict == MLLP_FOREIGN) {
         command_failed("send", "the reply to message %zu is not its acknowledgement", i + 1);
     }

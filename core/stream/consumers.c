@@ -90,7 +90,8 @@ enum err_code consumers_add(const struct consumers *c, const char *name, const c
 
 static enum err_code unknown(const char *name, struct err *e)
 {
-    return ERR(e, ERR_NOTFOUND, 0, "there is no consumer %s: see dari consumer list", name);
+    return ERR(e, ERR_NOTFOUND, 0,
+               "there is no consumer %s, or it was revoked: see dari consumer list", name);
 }
 
 enum err_code consumers_revoke(const struct consumers *c, const char *name, struct err *e)

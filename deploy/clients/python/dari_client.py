@@ -13,11 +13,13 @@ acknowledgement come again, so keep the number with what you store and ignore nu
 The protocol is described in core/stream/README.md.
 """
 import json
+import logging
 import time
 
 import zmq
 
 PROTOCOL = "dari/1"
+LOG = logging.getLogger("dari")    # warnings go to standard error unless you say otherwise
 HEARTBEAT = 5.0
 MISSED = 3
 # How long to wait after the relay refused us, by its code.
@@ -204,6 +206,8 @@ class Consumer:
         if self.welcome is None:
             if now >= self._at:     # no handshake, or no WELCOME: a fresh socket
                 self._patience = min(self._patience * 2, 16.0)
+                LOG.warning("no answer from %s: is it the right address and server key, and does the "
+                            "hospital know our key?", self.endpoint)
                 self._hang_up()
                 self._at = now
         elif not self.socket.getsockopt(zmq.EVENTS) & zmq.POLLOUT:
@@ -242,6 +246,9 @@ class Consumer:
         if code == "hello" and self.welcome is None:
             return                  # an answer to something we said before HELLO
         wait = WAIT.get(code, 5.0)
+        if wait >= 1.0:
+            LOG.warning("the relay ended the session: %s%s; next attempt in %.0f s", code,
+                        text and f" ({text})", wait)
         self._hang_up()
         self._at = time.monotonic() + wait
         if self.raise_refused and wait >= 1.0:

@@ -1,6 +1,7 @@
 #include "core/app/command.h"
 #include "core/app/config.h"
 #include "core/base/file.h"
+#include "core/crypto/digest.h"
 #include "core/crypto/keys.h"
 #include "core/mapping/mapping.h"
 #include "core/messaging/journey.h"
@@ -58,13 +59,33 @@ static void check_files(struct arena *a, const struct config *c, struct problems
     catalogue_free(&catalogue);
 }
 
+/* All that dari keys init makes: a role that misses its key would only be started in vain. */
+static enum err_code check_keys(struct arena *a, const struct config *c, struct err *e)
+{
+    static const char *const curves[] = {"stream.key", "segment.key", "messaging.key", "tail.key"};
+    char secret[CURVE_TEXT];
+    struct keyring *keys = NULL;
+    struct signer *signer = NULL;
+    enum err_code code = keyring_open(c->keys, &keys, e);
+    for (size_t i = 0; code == ERR_NONE && i < sizeof curves / sizeof *curves; i++) {
+        code = curve_read(c->keys, curves[i], secret, e);
+    }
+    explicit_bzero(secret, sizeof secret);
+    if (code == ERR_NONE) {
+        const char *path = file_path(a, c->keys, "ledger.key");
+        code = path ? signer_open(path, &signer, e) : ERR(e, ERR_NOMEM, 0, "no memory for a path");
+    }
+    signer_free(&signer);
+    keyring_free(&keys);
+    return code;
+}
+
 /* One line each, so that a newcomer sees both at once. */
-static bool check_surroundings(const struct config *c)
+static bool check_surroundings(struct arena *a, const struct config *c)
 {
     struct err e = {0};
-    struct keyring *keys = NULL;
     struct db *db = NULL;
-    bool ok = keyring_open(c->keys, &keys, &e) == ERR_NONE;
+    bool ok = check_keys(a, c, &e) == ERR_NONE;
     if (!ok) {
         command_failed("check", "%s", e.msg);
     }
@@ -72,7 +93,6 @@ static bool check_surroundings(const struct config *c)
         command_failed("check", "%s", e.msg);
         ok = false;
     }
-    keyring_free(&keys);
     db_free(&db);
     return ok;
 }
@@ -97,7 +117,7 @@ int cmd_check(int argc, char **argv)
     if (c) {
         check_files(a, c, &p);
         problems_print(&p, stderr);
-        bool ok = check_surroundings(c) && p.count == 0;
+        bool ok = check_surroundings(a, c) && p.count == 0;
         status = ok ? EXIT_DONE : EXIT_REFUSED;
         printf("%s: %s\n", c->file, ok ? "ready to run" : "not ready");
     }

@@ -52,6 +52,9 @@ def test(tap):
         shutil.move(s.home + "/keys", s.home + "/keys.away")
         one_line(tap, "no keys", s.run("run"), 1, "keys", "dari keys init")
         shutil.move(s.home + "/keys.away", s.home + "/keys")
+        os.rename(s.home + "/keys/ledger.key", s.home + "/keys/away")
+        one_line(tap, "one key missing", s.run("check"), 1, "ledger.key", "dari keys init")
+        os.rename(s.home + "/keys/away", s.home + "/keys/ledger.key")
 
         s.postgres("stop")
         one_line(tap, "no database", s.run("run"), 1, "database", "deploy/postgres.sh start")
@@ -65,6 +68,13 @@ def test(tap):
         out = s.run("db", "check")
         tap.check("every statement fits the schema (dari db check)", out.returncode == 0, out.stderr)
         tap.check("dari check: ready", "ready to run" in s.run("check").stdout)
+
+        s.start("--only", "relay")
+        out = s.run("run", "--only", "relay")
+        tap.check("two daris: the second says so", out.returncode == 1 and "already: stop the other dari" in out.stderr, out.stderr)
+        out = s.run("tail")
+        tap.check("two daris: the first still answers", out.returncode == 0 and not out.stderr, out.stderr)
+        s.stop()
 
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -30,7 +30,7 @@ static const struct {
     [CHARSET_GB18030] = {"gb18030", "GB18030", "gb18030 gb2312 gbk"},
     [CHARSET_BIG5] = {"big5", "BIG5", "big5"},
     [CHARSET_ISO2022KR] = {"iso-2022-kr", "ISO-2022-KR", "iso-2022-kr"},
-    [CHARSET_ISO2022JP] = {"iso-2022-jp", "ISO-2022-JP", "iso-2022-jp"},
+    [CHARSET_ISO2022JP] = {"iso-2022-jp", "ISO-2022-JP-2", "iso-2022-jp"},
 };
 
 bool charset_named(struct str name, enum charset *out)

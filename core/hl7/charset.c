@@ -1,5 +1,6 @@
 #include "core/hl7/hl7.h"
 
+#include "core/base/text.h"
 #include "core/hl7/internal.h"
 
 #include <string.h>
@@ -90,7 +91,7 @@ static bool declared(struct str raw, struct str field, char repetition, enum cha
 {
     struct str rest = field, name;
     enum charset first = CHARSET_ASCII, next;
-    bool escapes = memchr(raw.p, 0x1b, raw.n) != NULL, one = true;
+    bool escapes = memchr(raw.p, 0x1b, raw.n) != NULL, one = true, alternates = false;
     while (str_next(&rest, repetition, &name)) {
         if (name.n == 0 || str_is(name, "\"\"")) {
             next = CHARSET_ASCII;
@@ -100,10 +101,14 @@ static bool declared(struct str raw, struct str field, char repetition, enum cha
         if (one || first == CHARSET_ASCII) {
             first = next;
         }
+        alternates |= !one && next != CHARSET_ASCII;
         one = false;
     }
     if (first == CHARSET_CP949 && escapes) {
         first = CHARSET_ISO2022KR;
+    }
+    if (escapes && alternates && first != CHARSET_ISO2022KR && first != CHARSET_ISO2022JP) {
+        return false; /* switches between sets that no one converter reads */
     }
     *out = first;
     return true;
@@ -138,7 +143,7 @@ static enum err_code find_charset(struct str raw, enum charset fallback, enum ch
     enum charset said;
     if (!declared(raw, field, d.repetition, &said)) {
         return bad_declaration(raw, field, ERR_UNSUPPORTED,
-                               "MSH-18 names a character set that is not supported", e);
+                               "MSH-18 names character sets that are not supported", e);
     }
     if (is_utf16(said) || (mark && said != CHARSET_UTF8 && said != CHARSET_ASCII)) {
         return bad_declaration(raw, field, ERR_CHARSET, "MSH-18 contradicts how the message begins",
@@ -146,6 +151,50 @@ static enum err_code find_charset(struct str raw, enum charset fallback, enum ch
     }
     *out = mark ? CHARSET_UTF8 : said;
     return ERR_NONE;
+}
+
+/* ESC $ ) C names KS X 1001; senders then write it with 8 bits, as DICOM does, or shift to 7. */
+static const struct str designator = STR_INIT("\x1b$)C");
+
+static bool is_korean_8bit(struct str raw)
+{
+    return text_ascii(raw) < raw.n && !memchr(raw.p, 0x0e, raw.n);
+}
+
+/* The same without the designators. */
+static enum err_code drop_designators(struct arena *a, struct str in, struct str *out,
+                                      struct err *e)
+{
+    char *to = arena_alloc(a, in.n + 1);
+    size_t n = 0;
+    if (!to) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to convert a message");
+    }
+    for (size_t i = 0; i < in.n;) {
+        if (str_starts(str_cut(in, i, in.n), designator)) {
+            i += designator.n;
+        } else {
+            to[n++] = in.p[i++];
+        }
+    }
+    *out = (struct str){to, n};
+    return ERR_NONE;
+}
+
+/* Where in the raw bytes is what is at `pos` without designators? */
+static size_t with_designators(struct str raw, size_t pos)
+{
+    size_t i = 0;
+    while (i < raw.n) {
+        if (str_starts(str_cut(raw, i, raw.n), designator)) {
+            i += designator.n;
+        } else if (pos-- == 0) {
+            break;
+        } else {
+            i++;
+        }
+    }
+    return i;
 }
 
 enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *override,
@@ -163,7 +212,16 @@ enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *ov
     if (str_starts(raw, STR("\xef\xbb\xbf")) && *used != CHARSET_UTF8) {
         body = *used == CHARSET_ASCII ? str_cut(raw, 3, raw.n) : raw;
     }
-    enum err_code code = hl7_decode_bytes(a, *used, body, text, e);
+    bool korean = *used == CHARSET_ISO2022KR && is_korean_8bit(raw);
+    enum err_code code = korean ? drop_designators(a, raw, &body, e) : ERR_NONE;
+    if (code == ERR_NONE) {
+        *used = korean ? CHARSET_CP949 : *used;
+        code = hl7_decode_bytes(a, *used, body, text, e);
+    }
+    if (code == ERR_CHARSET && e && korean) {
+        e->pos = with_designators(raw, e->pos);
+        body = raw;
+    }
     if (code == ERR_CHARSET && e) {
         char place[HL7_PLACE];
         size_t at = e->pos += raw.n - body.n;

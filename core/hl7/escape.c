@@ -105,8 +105,7 @@ static char delimiter(struct hl7_delimiters d, char letter)
     }
 }
 
-/* Could this stand between two escape characters in some version or dialect? */
-static bool plausible(struct str code)
+bool hl7_plausible(struct str code)
 {
     if (code.n == 0 || code.n > MAX_UNKNOWN) {
         return false;
@@ -136,7 +135,7 @@ static enum what translate(struct sink *s, struct hl7_delimiters d, struct str c
     if (code.n > 2 && code.p[0] == '.' && format(s, code)) {
         return IS_TEXT;
     }
-    return (code.n && code.p[0] == 'Z') || plausible(code) ? IS_KEPT : IS_NOTHING_KNOWN;
+    return (code.n && code.p[0] == 'Z') || hl7_plausible(code) ? IS_KEPT : IS_NOTHING_KNOWN;
 }
 
 /* One \X..\ at `at`: its digits, and where it ends. */
@@ -218,8 +217,8 @@ static enum err_code unescape(struct sink *s, const struct hl7_msg *m, struct st
     return s->p ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a value");
 }
 
-enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
-                           struct err *e)
+enum err_code hl7_unescape_plain(struct arena *a, const struct hl7_msg *m, struct str in,
+                                 struct str *out, struct err *e)
 {
     size_t first = m->d.escape ? str_find(in, m->d.escape, 0) : in.n;
     *out = in;
@@ -234,6 +233,14 @@ enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str 
         *out = (struct str){s.p, s.n};
     }
     return code;
+}
+
+enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
+                           struct err *e)
+{
+    bool any = m->d.escape && str_find(in, m->d.escape, 0) < in.n;
+    return any && hl7_switches(m) ? hl7_unescape_switched(a, m, in, out, e)
+                                  : hl7_unescape_plain(a, m, in, out, e);
 }
 
 /* ---- the other direction ---- */

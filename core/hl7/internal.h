@@ -26,6 +26,7 @@ struct hl7_slot {
  */
 struct hl7_memory {
     enum charset charset;
+    enum { SWITCHES_UNKNOWN, SWITCHES_NO, SWITCHES_YES } switches; /* MSH-20 says 2.3 */
     size_t segment; /* the field cursor: field number `field` of this segment is text[from, to) */
     unsigned field;
     size_t from, to;
@@ -73,6 +74,15 @@ size_t hl7_line_end(struct str text, size_t at);
 void hl7_put_field(struct buf *out, char escape, struct str field);
 /* A time as HL7 writes it, with its zone when `offset`. */
 void hl7_put_time(struct buf *out, bool offset, usec at);
+
+/* hl7_unescape without switches of character set (escape.c), and with them (switch.c). */
+enum err_code hl7_unescape_plain(struct arena *a, const struct hl7_msg *m, struct str in,
+                                 struct str *out, struct err *e);
+enum err_code hl7_unescape_switched(struct arena *a, const struct hl7_msg *m, struct str in,
+                                    struct str *out, struct err *e);
+bool hl7_switches(const struct hl7_msg *m);
+/* Could this stand between two escape characters in some version or dialect? */
+bool hl7_plausible(struct str code);
 
 /* The escaped form of `in`. `wide` is how a control character is written in hexadecimal. */
 enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum charset set,

@@ -234,12 +234,78 @@ static void many(void **state)
     free(text);
 }
 
+/* F36: \\C..\\ and \\M..\\, when MSH-20 says 2.3 (chapter 2.7.2, table 0356). */
+static void switching(void **state)
+{
+    (void)state;
+    const struct {
+        const char *why;
+        enum charset set;
+        struct str in, want;
+    } rows[] = {
+        {"Kanji and back", CHARSET_ASCII, STR("Mt \\M2442\\;3\\C2842\\!"), STR("Mt \xe5\xb1\xb1!")},
+        {"Kanji to the end", CHARSET_ASCII, STR("\\M2442\\;3@n"), STR("\xe5\xb1\xb1\xe5\xb7\x9d")},
+        {"Kanji in hexadecimal", CHARSET_UTF8, STR("\\M2442\\\\X3B\\\\X33\\\\C2842\\x"),
+         STR("\xe5\xb1\xb1x")},
+        {"supplementary Kanji", CHARSET_ASCII, STR("\\M242844\\0!"), STR("\xe4\xb8\x82")},
+        {"Romaji: a backslash is a yen", CHARSET_ASCII, STR("\\C284A\\\\E\\5"),
+         STR("\xc2\xa5"
+             "5")},
+        {"Katakana", CHARSET_ASCII, STR("\\C2949\\\\XB1\\"), STR("\xef\xbd\xb1")},
+        {"Hangul, 7 bits", CHARSET_ASCII, STR("\\M242843\\H+"), STR("\xed\x99\x8d")},
+        {"Hangul, 8 bits", CHARSET_ASCII, STR("\\M242943\\\\XC8AB\\"), STR("\xed\x99\x8d")},
+        {"Hangul that is the message's", CHARSET_CP949, STR("\\M242943\\\xed\x99\x8d\\C2842\\"),
+         STR("\xed\x99\x8d")},
+        {"Greek behind Latin 1", CHARSET_LATIN1, STR("\xc3\xa1\\C2D46\\\xc3\xa1\\C2842\\\xc3\xa1"),
+         STR("\xc3\xa1\xce\xb1\xc3\xa1")},
+        {"each 8 bit set", CHARSET_ASCII,
+         STR("\\C2D41\\\\XE6\\\\C2D42\\\\XE6\\\\C2D43\\\\XE6\\\\C2D44\\\\XE6\\\\C2D4C\\\\XE6\\"
+             "\\C2D47\\\\XE6\\\\C2D46\\\\XE6\\\\C2D48\\\\XE6\\\\C2D4D\\\\XFE\\\\C2D62\\\\XA4\\"),
+         STR("\xc3\xa6\xc4\x87\xc4\x89\xc3\xa6\xd1\x86\xd9\x86\xce\xb6\xd7\x96\xc5\x9f\xe2\x82"
+             "\xac")},
+        {"a delimiter inside", CHARSET_ASCII, STR("\\C2D41\\\\F\\\\XE9\\"), STR("|\xc3\xa9")},
+        {"a line end inside", CHARSET_ASCII, STR("\\M2442\\;3\\.br\\;3"),
+         STR("\xe5\xb1\xb1\n\xe5\xb1\xb1")},
+        {"no escape where one ends", CHARSET_ASCII, STR("\\F\\C2842\\"), STR("|C2842\\")},
+        {"unknown ones stay", CHARSET_ASCII, STR("\\C9999\\a\\M00\\b\\Cx\\"),
+         STR("\\C9999\\a\\M00\\b\\Cx\\")},
+        {"unterminated", CHARSET_ASCII, STR("a\\M2442"), STR("a\\M2442")},
+        {"text that no byte can be", CHARSET_UTF8, STR("\\C2D46\\\xed\x99\x8d"),
+         STR("\xed\x99\x8d")},
+        {"a lone escape", CHARSET_ASCII, STR("\\C2D41\\a\\ b"), STR("a\\ b")},
+        {"nothing between", CHARSET_ASCII, STR("\\M2442\\\\C2842\\"), STR("")},
+    };
+    const char head[] = "MSH|^~\\&||||||||||||||||||2.3\r",
+               off[] = "MSH|^~\\&|||||||||||||||||2.3|\r";
+    const struct hl7_msg *m;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct str got;
+        assert_int_equal(hl7_parse(arena, str_of(head), NULL, &m, NULL), ERR_NONE);
+        hl7_set_charset(m, rows[i].set);
+        struct err e = {.code = ERR_NONE};
+        assert_row(hl7_unescape(arena, m, guard_copy(rows[i].in), &got, &e) == ERR_NONE,
+                   rows[i].why);
+        assert_same(got, rows[i].want, rows[i].why);
+    }
+    struct err e = {.code = ERR_NONE};
+    struct str got;
+    assert_int_equal(hl7_unescape(arena, m, STR("ab\\M2442\\;\\C2842\\"), &got, &e), ERR_CHARSET);
+    assert_int_equal(e.pos, 9);
+    assert_int_equal(hl7_parse(arena, str_of(off), NULL, &m, NULL), ERR_NONE);
+    assert_int_equal(hl7_unescape(arena, m, STR("\\M2442\\;3\\C2842\\"), &got, NULL), ERR_NONE);
+    assert_same(got, STR("\\M2442\\;3\\C2842\\"), "MSH-20 is empty");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sequences),        cmocka_unit_test(other_delimiters),
-        cmocka_unit_test(bytes_in_charset), cmocka_unit_test(escapes),
-        cmocka_unit_test(round_trip),       cmocka_unit_test(many),
+        cmocka_unit_test(sequences),
+        cmocka_unit_test(other_delimiters),
+        cmocka_unit_test(bytes_in_charset),
+        cmocka_unit_test(escapes),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(switching),
+        cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

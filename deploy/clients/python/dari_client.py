@@ -238,6 +238,8 @@ class Consumer:
             self.acked = max(self.acked, int(frames[1]))
         elif command == b"HINT" and self.welcome:
             self.passed = int(frames[2])
+            if self._wanted and max(self._wanted, self.acked) >= self.last:
+                self.ack(self.passed)   # all we got is safe, and the rest is not for us
         elif command in (b"ERROR", b"BYE"):
             self._refused(frames[1].decode(), frames[2].decode() if len(frames) > 2 else "")
         return None

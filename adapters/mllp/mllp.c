@@ -29,6 +29,8 @@ static const struct option_row rows[] = {
      "bytes received and not answered, over all connections"},
     {"window", OPTION_INT, "64", 1, 65536, AT(window),
      "messages of one connection that may wait for their reply"},
+    {"lone-fs", OPTION_BOOL, "no", 0, 0, AT(lone_fs),
+     "yes: a message may end with FS alone, for senders that leave out the CR"},
     {"idle-timeout", OPTION_MS, "30m", 0, DAY_MS, AT(idle_ms),
      "a silent connection is closed after this; 0: never"},
     {"stall-timeout", OPTION_MS, "30s", 10, DAY_MS, AT(stall_ms),

@@ -15,6 +15,7 @@ struct mllp_options {
     const char *cert, *key, *ca, *crl, *clients;
     int64_t max_connections, max_per_address;
     int64_t max_message, max_in_flight, window;
+    bool lone_fs;
     int64_t idle_ms, stall_ms, handshake_ms, keepalive_ms;
 };
 

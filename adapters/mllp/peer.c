@@ -404,6 +404,7 @@ static void *on_accept(void *listener_ctx, struct net_conn *c)
     p->input_done = true;
     p->heard = clock_mono();
     mllp_init(&p->framer, (size_t)a->options->max_message);
+    p->framer.lone_cr_ok = a->options->lone_fs;
     p->next = a->peers;
     p->prev = &a->peers;
     if (p->next) {

@@ -69,7 +69,10 @@ def large(tap, s, m):
     m.write(batch(30, many))
     m.write(message(50))
     m.write(batch(31, many[:3]))
-    got = shape(m.read())
+    reply = m.read()
+    ids = re.findall(rb"\rMSH\|(?:[^|\r]*\|){8}([^|\r]*)", reply)
+    tap.equal("our own control ids are unique (F17)", [len(ids), len(set(ids))], [400, 400])
+    got = shape(reply)
     tap.equal("more messages than may wait: all answered, in order", [r[1] for r in got[1:-1]],
               ["C%d" % n for n in range(1000, 1400)])
     tap.equal("the message behind the batch comes behind it", shape(m.read()), [("AA", "C50")])

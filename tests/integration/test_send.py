@@ -108,7 +108,7 @@ def scenario(name, script, files, status, expected, received, words=(), says="",
     ok(good, name, f"exit {code}\n{out}{err}{r.received} {r.connections} connections")
 
 
-def replies():
+def replies():  # F13
     one, two = file("one.hl7", message("A1")), file("two.hl7", message("B1") + message("B2"))
     lf = file("lf.hl7", message("L1", end="\n") + message("L2", end="\n"))
     quiet = file("quiet.hl7", message("Q1", "|||NE|NE") + message("Q2", "|||NE|AL"))
@@ -134,7 +134,7 @@ def replies():
     scenario("a window of 50", ["AA"], [many], 0, [[n, "AA"] for n in names], names, ["--window", "50"])
 
 
-def foreign():
+def foreign():  # F14
     r = Receiver("other", "AA")
     code, out, err = send(f"mllp://127.0.0.1:{r.port}", file("two.hl7", message("B1") + message("B2")))
     r.stop()

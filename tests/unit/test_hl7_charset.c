@@ -23,6 +23,7 @@ static int teardown(void **state)
     return 0;
 }
 
+/* F41 */
 static void table_0211(void **state)
 {
     (void)state;
@@ -130,6 +131,7 @@ static void decoding(void **state)
     }
 }
 
+/* F42, F43 */
 static void refusals(void **state)
 {
     (void)state;

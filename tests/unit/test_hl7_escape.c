@@ -48,6 +48,7 @@ static void check(const struct hl7_msg *m, const struct row *rows, size_t n)
     }
 }
 
+/* F32, F34, F35, F37 */
 static void sequences(void **state)
 {
     (void)state;
@@ -121,7 +122,7 @@ static void other_delimiters(void **state)
     check(message("MSH|^~\\|", CHARSET_UTF8), no_sub, 1);
 }
 
-/* Bytes of the declared set: 홍 is C8 AB there, 뷁 is 94 EE (not in EUC-KR). */
+/* F33. Bytes of the declared set: 홍 is C8 AB there, 뷁 is 94 EE (not in EUC-KR). */
 static void bytes_in_charset(void **state)
 {
     (void)state;

@@ -46,7 +46,7 @@ static struct str get(const struct hl7_msg *m, const char *path)
     return out;
 }
 
-/* Whatever ends the segments, the same three come out. */
+/* F39. Whatever ends the segments, the same three come out. */
 static void terminators(void **state)
 {
     (void)state;
@@ -75,7 +75,7 @@ static void terminators(void **state)
     }
 }
 
-/* MSH-1 and MSH-2 in every legal length. */
+/* F30, F31. MSH-1 and MSH-2 in every legal length. */
 static void delimiters(void **state)
 {
     (void)state;

@@ -59,6 +59,7 @@ static struct str reply_to(struct str raw, bool parse, struct hl7_reply r, enum 
 #define FROM "MSH|^~\\&|A^1|B|C|D^2|20260101||ADT^A08^ADT_A01|C42|P|"
 #define BACK(version, type) "MSH|^~\\&|C|D^2|A^1|B|20260311090000+0900||" type "|R1|P|" version "\n"
 
+/* F15, F16 */
 static void by_version(void **state)
 {
     (void)state;
@@ -132,7 +133,7 @@ static void sequence(void **state)
     }
 }
 
-/* MSH-15 and MSH-16: who is answered, and in which mode. "-" is silence. */
+/* F09-F12. MSH-15 and MSH-16: who is answered, and in which mode. "-" is silence. */
 static void modes(void **state)
 {
     (void)state;
@@ -248,7 +249,7 @@ static void character_sets(void **state)
                 "ASCII needs no name");
 }
 
-/* Without a message: what can be found is used, and the control id always. */
+/* F18. Without a message: what can be found is used, and the control id always. */
 static void unparsed(void **state)
 {
     (void)state;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+/* F44 */
 static void split(void **state)
 {
     (void)state;

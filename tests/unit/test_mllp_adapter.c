@@ -278,6 +278,7 @@ static void answer(struct adapter_host *h, int which, const char *text)
 
 #define FRAME(text) "\x0b" text "\x1c\r"
 
+/* F04, F22 */
 static void replies_keep_the_order_of_the_requests(void **state)
 {
     (void)state;
@@ -331,7 +332,7 @@ static void a_host_may_answer_inside_the_call(void **state)
     finish(&h, &s, 1);
 }
 
-/* The same stream cut at every place, and into single bytes, gives the same messages. */
+/* F01. The same stream cut at every place, and into single bytes, gives the same messages. */
 static void any_cut_gives_the_same_messages(void **state)
 {
     (void)state;
@@ -359,6 +360,47 @@ static void any_cut_gives_the_same_messages(void **state)
     finish(&h, &s, 1);
 }
 
+/* F02: FS alone ends a message where the feed says so; the CR of others is no noise then. */
+static void a_message_may_end_without_its_cr(void **state)
+{
+    (void)state;
+    const char *options[] = {"lone-fs=yes", NULL};
+    struct adapter_host h = {.at_once = true};
+    struct sender s;
+    start(&h, options);
+    dial(&s, &h, NULL);
+    net_send(s.conn, STR("\x0bone\x1c\x0btwo\x1c\r\x0bthree\x1c"));
+    until_got(&s, FRAME("one") FRAME("two") FRAME("three"));
+    assert_int_equal(counted(&h, "noise_bytes"), 0);
+    finish(&h, &s, 1);
+}
+
+/* F05: halves of messages that come in turn over two connections are two messages. */
+static void connections_do_not_mix(void **state)
+{
+    (void)state;
+    struct adapter_host h = {.at_once = true};
+    struct sender s[2];
+    start(&h, NULL);
+    dial(&s[0], &h, NULL);
+    dial(&s[1], &h, NULL);
+    static const char *const parts[2][3] = {{"\x0b"
+                                             "on",
+                                             "e\x1c", "\r"},
+                                            {"junk\x0bt", "w", "o\x1c\r"}};
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 2; k++) {
+            net_send(s[k].conn, str_of(parts[k][i]));
+            turns_left = 3;
+            run_until(h.loop, turned, &turns_left);
+        }
+    }
+    until_got(&s[0], FRAME("one"));
+    until_got(&s[1], FRAME("two"));
+    finish(&h, s, 2);
+}
+
+/* F06 */
 static void an_oversize_message_is_answered_and_the_next_one_taken(void **state)
 {
     (void)state;
@@ -549,6 +591,7 @@ static void a_peer_that_has_finished_sending_gets_its_replies(void **state)
     finish(&h, &s, 1);
 }
 
+/* F64 */
 static void connections_are_limited_in_all_and_by_address(void **state)
 {
     (void)state;
@@ -573,6 +616,7 @@ static void connections_are_limited_in_all_and_by_address(void **state)
     }
 }
 
+/* F65, F67 */
 static void the_silent_and_the_stuck_are_closed(void **state)
 {
     (void)state;
@@ -672,6 +716,7 @@ static void draining_answers_what_is_under_way_and_takes_nothing_new(void **stat
     finish(&h, s, 3);
 }
 
+/* F60, F61 */
 static void tls_with_a_required_certificate(void **state)
 {
     (void)state;
@@ -772,6 +817,8 @@ int main(void)
         cmocka_unit_test(a_reply_that_nobody_wants_is_left_out),
         cmocka_unit_test(a_host_may_answer_inside_the_call),
         cmocka_unit_test(any_cut_gives_the_same_messages),
+        cmocka_unit_test(a_message_may_end_without_its_cr),
+        cmocka_unit_test(connections_do_not_mix),
         cmocka_unit_test(an_oversize_message_is_answered_and_the_next_one_taken),
         cmocka_unit_test(a_full_host_stops_everybody_until_it_resumes),
         cmocka_unit_test(the_refused_message_is_offered_first),

@@ -154,6 +154,7 @@ static void check(const struct row *r, struct mllp *m, struct heard *h)
     end(m, h);
 }
 
+/* F01, F02 */
 static void in_one_go(void **state)
 {
     (void)state;

@@ -24,7 +24,8 @@ static void wake_relay(struct adapter_host *h)
 static bool in_group(const struct adapter_host *h, const struct job *j)
 {
     for (const struct job *x = h->flying.first; x; x = x->next) {
-        if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0) {
+        if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0 ||
+            (j->p.control_id.n && str_eq(x->p.control_id, j->p.control_id))) {
             return true;
         }
     }
@@ -32,8 +33,8 @@ static bool in_group(const struct adapter_host *h, const struct job *j)
 }
 
 /*
- * Moves what may go together: at most max_group, and no message twice. A repetition in the same
- * group waits for the next one, where it is recognised.
+ * Moves what may go together: at most max_group, no message twice and no control id twice. A
+ * repetition waits for the next group, where it is recognised.
  */
 static void form_group(struct adapter_host *h)
 {

@@ -11,13 +11,13 @@ DB_STATEMENT(
     commit_group,
     "SELECT ord, outcome, no, reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, "
     "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
-    "$28, $29, $30)");
+    "$28, $29, $30, $31, $32)");
 DB_STATEMENT(
     commit_group_numbered,
     "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
     "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30)), "
-    "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) VALUES ($1, $2, $31, $3) "
+    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) VALUES ($1, $2, $33, $3) "
     "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
@@ -42,7 +42,9 @@ enum column {
     M_CODE,
     M_REFUSAL,
     M_EVENTS,
+    M_BEFORE,
     M_DIGEST,
+    TALLY,
     E_MESSAGE,
     E_ID,
     E_TYPE,
@@ -130,7 +132,8 @@ static enum err_code add_event(const struct intake_settings *s, struct arena *a,
 }
 
 static enum err_code add_events(const struct intake_settings *s, struct arena *a, int64_t ord,
-                                const struct mapped *m, struct db_array **c, struct err *e)
+                                const struct mapped *m, struct db_array **c, int64_t *before,
+                                struct err *e)
 {
     size_t count = m->state == MAPPING_MAPPED ? m->count : 0;
     unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count + 1, SHA256_BYTES);
@@ -145,6 +148,8 @@ static enum err_code add_events(const struct intake_settings *s, struct arena *a
     }
     sha256((struct str){(const char *)digests, count * SHA256_BYTES}, digests[count]);
     db_array_i64(c[M_EVENTS], (int64_t)count);
+    db_array_i64(c[M_BEFORE], *before);
+    *before += (int64_t)count;
     db_array_str(c[M_DIGEST], count ? hex_digest(a, digests[count]) : STR("-"));
     return ERR_NONE;
 }
@@ -158,15 +163,19 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
             return ERR(e, ERR_NOMEM, 0, "no memory for a group");
         }
     }
-    int64_t ord = 0, number = 0;
+    int64_t ord = 0, number = 0, before = 0, tally[3] = {0};
     for (const struct job *j = first; j; j = j->next) {
         ord++;
         number = j->numbered ? j->number : number;
         add_message(s, a, j, c);
-        enum err_code code = add_events(s, a, ord, &j->p.mapped, c, e);
+        tally[j->p.mapped.state]++;
+        enum err_code code = add_events(s, a, ord, &j->p.mapped, c, &before, e);
         if (code != ERR_NONE) {
             return code;
         }
+    }
+    for (int i = 0; i < 3; i++) {
+        db_array_i64(c[TALLY], tally[i]);
     }
     arg_z(q, s->site);
     arg_z(q, s->feed);

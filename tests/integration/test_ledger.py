@@ -140,7 +140,9 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
             + array([100] * count, "bigint", False) + "," + array([f"\\x{i:08x}" for i in n], "bytea") + ","
             + array([hashlib.sha256(i.to_bytes(4, "big")).hexdigest() for i in n], "text") + ","
             + array(["\\x41"] * count, "bytea") + "," + array(["AA"] * count, "text") + ", NULL,"
-            + array([i % 4 for i in n], "bigint", False) + "," + array([digest(i) for i in n], "text") + ","
+            + array([i % 4 for i in n], "bigint", False) + ","
+            + array([sum(j % 4 for j in range(first, i)) for i in n], "bigint", False) + ","
+            + array([digest(i) for i in n], "text") + "," + array([count, 0, 0], "bigint", False) + ","
             + array([i - first + 1 for i, _ in events], "bigint", False) + ","
             + array([key("event", i, k) for i, k in events], "text") + ","
             + array(["patient.updated"] * len(events), "text") + ","
@@ -192,7 +194,8 @@ def fill_and_seal(b):
     first = 1
     while first < 700:
         count = min(rng.randint(1, 60), 700 - first)
-        b.sql(commit_group(first, count))
+        again = min(first - 1, rng.randint(0, 3))  # some of a group came before
+        b.sql(commit_group(first - again, count + again))
         first += count
         if rng.random() < 0.2:
             child = b.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'dari steward' LIMIT 1")

@@ -111,9 +111,10 @@ class Relay:
         self.say("ACKED", self.cursor)
 
     def lines(self):
+        """Whole lines only: the consumer may be writing the next one."""
         try:
-            with open(self.out, encoding="utf-8") as f:
-                return f.read().split("\n")[:-1]
+            with open(self.out, "rb") as f:
+                return [line.decode("utf-8", "replace") for line in f.read().split(b"\n")[:-1]]
         except FileNotFoundError:
             return []
 

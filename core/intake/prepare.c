@@ -42,6 +42,24 @@ static enum err_code check_header(struct prepared *p, const struct hl7_header *h
     return ERR_NONE;
 }
 
+/*
+ * Part of a message that continues in others (chapter 2.10.2). It is kept, but not mapped as if it
+ * were the whole.
+ */
+static enum err_code check_whole(const struct hl7_msg *m, struct err *problem)
+{
+    struct str at;
+    if (hl7_get(m, &(struct hl7_path){.segment = "DSC", .field = 1}, &at) == HL7_VALUE) {
+        ERR(problem, ERR_UNSUPPORTED, hl7_offset(m, at), "the message is continued in another one");
+        return err_at(problem, "DSC-1");
+    }
+    if (hl7_get(m, &(struct hl7_path){.segment = "ADD"}, &at) == HL7_VALUE) {
+        ERR(problem, ERR_UNSUPPORTED, hl7_offset(m, at), "the message continues another one");
+        return err_at(problem, "ADD");
+    }
+    return ERR_NONE;
+}
+
 static enum err_code read_header(const struct prepare_settings *s, struct arena *a, struct str text,
                                  struct prepared *p)
 {
@@ -55,7 +73,8 @@ static enum err_code read_header(const struct prepare_settings *s, struct arena 
     size_t from = h.time.n ? hl7_offset(p->message, h.time) : text.n;
     key_message(s->keys, str_of(s->site), str_of(s->feed), p->control_id, str_cut(text, 0, from),
                 str_cut(text, from + h.time.n, text.n), p->id);
-    return check_header(p, &h, &p->mapped.problem);
+    enum err_code code = check_header(p, &h, &p->mapped.problem);
+    return code == ERR_NONE ? check_whole(p->message, &p->mapped.problem) : code;
 }
 
 enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str raw,

@@ -7,13 +7,16 @@
 
 #include <string.h>
 
-enum { MAX_UNKNOWN = 64, MAX_SKIP = 255 };
+/* A few bytes of formatting ask for up to 255 blanks: all values of a message, however often they
+ * are read, may grow by MAX_GROWTH that way. */
+enum { MAX_UNKNOWN = 64, MAX_SKIP = 255, MAX_GROWTH = 1024 * 1024 };
 
 /* The growing result; `p` is NULL once memory is out. */
 struct sink {
     struct arena *arena;
     char *p;
     size_t n, cap;
+    size_t growth; /* by formatting codes that are shorter than what they give */
 };
 
 static void put(struct sink *s, const char *p, size_t n)
@@ -78,7 +81,8 @@ static bool format(struct sink *s, struct str code)
              (formats[i].count && n < 1))) {
             return false;
         }
-        put_many(s, formats[i].gives, n > 0 ? (unsigned)n : 0);
+        s->growth += n > (int64_t)code.n ? (size_t)n - code.n : 0;
+        put_many(s, formats[i].gives, n > 0 && s->growth <= MAX_GROWTH ? (unsigned)n : 0);
         return true;
     }
     return false;
@@ -196,6 +200,9 @@ static enum err_code unescape(struct sink *s, const struct hl7_msg *m, struct st
         enum err_code code;
         switch (translate(s, m->d, str_cut(in, at + 1, end))) {
         case IS_TEXT:
+            if (s->growth > MAX_GROWTH) {
+                return ERR(e, ERR_LIMIT, at, "formatting codes make the message too large");
+            }
             from = at = end + 1;
             break;
         case IS_BYTES:
@@ -225,10 +232,11 @@ enum err_code hl7_unescape_plain(struct arena *a, const struct hl7_msg *m, struc
     if (first == in.n) {
         return ERR_NONE;
     }
-    struct sink s = {.arena = a, .cap = in.n + 8};
+    struct sink s = {.arena = a, .cap = in.n + 8, .growth = m->memory->growth};
     *out = (struct str){"", 0};
     s.p = arena_alloc(a, s.cap);
     enum err_code code = unescape(&s, m, in, first, e);
+    m->memory->growth = s.growth;
     if (code == ERR_NONE) {
         *out = (struct str){s.p, s.n};
     }

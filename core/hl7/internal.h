@@ -33,6 +33,7 @@ struct hl7_memory {
     size_t rep_field; /* the repetition cursor: repetition `rep` of the field that starts here … */
     unsigned rep;
     size_t rep_from; /* … starts here */
+    size_t growth;   /* what formatting codes added so far, in hl7_unescape() */
 };
 
 struct hl7_msg {

@@ -156,6 +156,29 @@ static void bytes_in_charset(void **state)
     }
 }
 
+/* Eight bytes that become 255: a message of 16 MiB must not become one of 500. */
+static void formatting_has_a_bound(void **state)
+{
+    (void)state;
+    static char bomb[8 * 100 + 1];
+    for (size_t i = 0; i < 100; i++) {
+        memcpy(bomb + 8 * i, "\\.sp255\\", 8);
+    }
+    const struct hl7_msg *m = message("MSH|^~\\&|", CHARSET_UTF8);
+    struct err e = {.code = ERR_NONE};
+    struct str out;
+    size_t before = arena_used(arena), values = 0;
+    while (hl7_unescape(arena, m, (struct str){bomb, 800}, &out, &e) == ERR_NONE) {
+        assert_int_equal(out.n, 25500);
+        values++;
+    }
+    assert_int_equal(e.code, ERR_LIMIT);
+    assert_true(values >= 40 && arena_used(arena) - before < 8u << 20);
+    m = message("MSH|^~\\&|", CHARSET_UTF8); /* the next message has its own */
+    assert_int_equal(hl7_unescape(arena, m, STR("a\\.sp255\\"), &out, &e), ERR_NONE);
+    assert_int_equal(out.n, 256);
+}
+
 static void escapes(void **state)
 {
     (void)state;
@@ -300,13 +323,10 @@ static void switching(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sequences),
-        cmocka_unit_test(other_delimiters),
-        cmocka_unit_test(bytes_in_charset),
-        cmocka_unit_test(escapes),
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(switching),
-        cmocka_unit_test(many),
+        cmocka_unit_test(sequences),        cmocka_unit_test(other_delimiters),
+        cmocka_unit_test(bytes_in_charset), cmocka_unit_test(formatting_has_a_bound),
+        cmocka_unit_test(escapes),          cmocka_unit_test(round_trip),
+        cmocka_unit_test(switching),        cmocka_unit_test(many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -216,6 +216,11 @@ static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, st
     buf_init(&b, MAX_REPLY);
     r.id = job_reply_id(j->arena);
     hl7_reply(&b, j->p.message, raw, &r, &wanted);
+    if (wanted &&
+        !buf_ok(&b)) { /* a header that no reply can take over: it is answered all the same */
+        buf_release(&b);
+        hl7_reply(&b, NULL, STR(""), &r, &wanted);
+    }
     *out = arena_copy(j->arena, wanted ? buf_str(&b) : STR(""));
     bool ok = buf_ok(&b) && out->p;
     buf_release(&b);

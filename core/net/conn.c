@@ -275,6 +275,22 @@ void net_conn_ready(struct net_conn *c)
     shake(c);
 }
 
+/* "10.0.0.7:51234": the same but for the port? */
+static bool same_host(const char *a, const char *b)
+{
+    size_t n = (size_t)(strrchr(a, ':') - a);
+    return strncmp(a, b, n + 1) == 0 && !strchr(b + n + 1, ':');
+}
+
+static bool too_many_handshakes(const struct net_conn *c, const struct net_listener *l)
+{
+    int same = 0;
+    for (const struct net_conn *o = c->loop->conns; o; o = o->next) {
+        same += o != c && o->listener == l && same_host(c->peer, o->peer);
+    }
+    return same >= NET_HANDSHAKES_SAME;
+}
+
 void net_conn_accepted(struct net_listener *l, int fd, const struct sockaddr *peer)
 {
     const struct net_listener_view *v = net_listener_view(l);
@@ -288,7 +304,11 @@ void net_conn_accepted(struct net_listener *l, int fd, const struct sockaddr *pe
     c->h = v->handlers;
     c->listener = l;
     c->busy++;
-    if (v->tls) {
+    if (v->tls && too_many_handshakes(c, l)) {
+        c->state = NET_HANDSHAKE;
+        net_listener_handshake(l, 1);
+        net_conn_finish(c, "too many handshakes of this address");
+    } else if (v->tls) {
         c->tls = tls_session(v->tls, NULL);
         if (!c->tls) {
             c->listener = NULL;

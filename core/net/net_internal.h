@@ -14,6 +14,7 @@ enum {
     NET_CONNECT_MS = 10 * 1000, /* an outgoing connection, handshake included */
     NET_LINGER_MS = 5 * 1000,   /* a closed connection has this long to take what was written */
     NET_HANDSHAKES = 128,       /* of one listener at a time: more wait in the backlog */
+    NET_HANDSHAKES_SAME = 64,   /* of one address: a stranger must not hold all of them */
     NET_PEER_TEXT = 64
 };
 

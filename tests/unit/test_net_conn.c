@@ -442,6 +442,25 @@ static void strangers_on_a_tls_port_are_told_apart(void **state)
     }
 }
 
+/* Silent peers of one address leave room for the handshakes of others. */
+static void one_address_does_not_hold_all_handshakes(void **state)
+{
+    (void)state;
+    int fds[65];
+    struct test t = {0};
+    with_tls(&t, TLS_CLIENTS_NONE, NULL, NULL);
+    start(&t, &server_handlers, 60000);
+    for (size_t i = 0; i < 65; i++) {
+        fds[i] = dial_raw(&t);
+    }
+    net_loop_run(t.loop);
+    assert_string_equal(t.failed, "too many handshakes of this address");
+    for (size_t i = 0; i < 65; i++) {
+        close(fds[i]);
+    }
+    finish(&t);
+}
+
 static void a_wrong_server_name_is_refused(void **state)
 {
     (void)state;
@@ -530,6 +549,7 @@ int main(void)
         cmocka_unit_test(a_refused_connection_says_so),
         cmocka_unit_test(a_required_certificate_is_seen),
         cmocka_unit_test(a_handshake_fails_with_its_reason),
+        cmocka_unit_test(one_address_does_not_hold_all_handshakes),
         cmocka_unit_test(strangers_on_a_tls_port_are_told_apart),
         cmocka_unit_test(a_wrong_server_name_is_refused),
         cmocka_unit_test(a_process_without_descriptors_keeps_its_peers_waiting),

@@ -21,7 +21,8 @@ enum {
     REPLY_MAX = 1024 * 1024,
     REPLIES_MAX = 256 * 1024, /* bytes that a peer may leave unread */
     KEEP = 4096,              /* an idle peer's framer keeps no more than this */
-    FRAME_STALLS = 10         /* a whole frame may take so many stall-timeouts, however it drips */
+    FRAME_STALLS = 10         /* a whole frame may take so many stall-timeouts, however it drips,
+                                 but only one while everybody else waits for it */
 };
 
 static void append(struct requests *q, struct request *r)
@@ -328,6 +329,7 @@ void peers_sweep(struct adapter *a)
     struct peer *next;
     for (struct peer *p = a->peers; p; p = next) {
         next = p->next;
+        int stalls = a->over ? 1 : FRAME_STALLS;
         bool read = !blocked(p) && p->input_done && !(a->over && a->chosen != p);
         uint64_t left = p->replied - net_queued(p->conn);
         if (left != p->replies_left) {
@@ -342,7 +344,7 @@ void peers_sweep(struct adapter *a)
             p->heard = now; /* we keep it waiting, not it us */
             p->frame_began = p->frame_began ? now : 0;
         } else if (p->frame_began &&
-                   (now - p->heard > stall || now - p->frame_began > stall * FRAME_STALLS)) {
+                   (now - p->heard > stall || now - p->frame_began > stall * stalls)) {
             give_up(p, "message-not-finished");
         } else if (idle && !p->frame_began && !p->under_way && now - p->heard > idle) {
             log_info("mllp.idle", "peer=%s", net_peer(p->conn));

@@ -536,6 +536,32 @@ static void full_memory_lets_one_message_through_at_a_time(void **state)
     finish(&h, s, 4);
 }
 
+/* While all others wait for its end, a message may not drip for ten stall-timeouts. */
+static void full_memory_has_no_patience_with_a_message_that_drips(void **state)
+{
+    (void)state;
+    const char *options[] = {"max-message=100k", "max-in-flight=100k", "stall-timeout=500ms", NULL};
+    struct adapter_host h = {.at_once = true};
+    struct sender s[2];
+    static char part[60 * 1024];
+    start(&h, options);
+    memset(part, 'x', sizeof part);
+    for (int i = 0; i < 2; i++) {
+        dial(&s[i], &h, NULL);
+        net_send(s[i].conn, STR("\x0b"));
+        net_send(s[i].conn, (struct str){part, sizeof part});
+    }
+    until_counted(&h, "memory_full", 1);
+    for (int i = 0; i < 60 && counted(&h, "connections_refused") == 0; i++) {
+        for (int k = 0; k < 2; k++) {
+            net_send(s[k].conn, STR("x"));
+        }
+        run_for(&h, 50); /* 3 s in all, and ten stall-timeouts are 5 */
+    }
+    assert_int_equal(counted(&h, "connections_refused"), 1);
+    finish(&h, s, 2);
+}
+
 /* A plain socket that vanishes with a reset, as a killed sender with unread bytes does. */
 static int dial_raw(const struct adapter_host *h)
 {
@@ -824,6 +850,7 @@ int main(void)
         cmocka_unit_test(the_refused_message_is_offered_first),
         cmocka_unit_test(the_window_bounds_what_one_connection_has_under_way),
         cmocka_unit_test(full_memory_lets_one_message_through_at_a_time),
+        cmocka_unit_test(full_memory_has_no_patience_with_a_message_that_drips),
         cmocka_unit_test(a_vanished_peer_loses_its_replies_and_nobody_else_does),
         cmocka_unit_test(a_peer_that_has_finished_sending_gets_its_replies),
         cmocka_unit_test(connections_are_limited_in_all_and_by_address),

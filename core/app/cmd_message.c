@@ -2,6 +2,7 @@
 #include "core/app/operator.h"
 #include "core/app/session.h"
 #include "core/base/num.h"
+#include "core/base/text.h"
 #include "core/intake/reprocess.h"
 
 #include <inttypes.h>
@@ -87,12 +88,13 @@ static void print_json_row(struct db_rows *r, int i)
     buf_release(&b);
 }
 
-static void print_row(struct db_rows *r, int i)
+static void print_row(struct arena *a, struct db_rows *r, int i)
 {
     char at[CLOCK_TEXT];
     printf("%8" PRId64 "  %.19s  %-10s %-22s %-10s %-11s %3" PRId64 "  %s %s\n", db_i64(r, i, 0),
-           clock_text(db_time(r, i, 1), at), db_z(r, i, 2), db_z(r, i, 3), db_z(r, i, 4),
-           db_z(r, i, 5), db_i64(r, i, 8), db_z(r, i, 6), db_z(r, i, 7));
+           clock_text(db_time(r, i, 1), at), db_z(r, i, 2), text_visible(a, db_str(r, i, 3)),
+           text_visible(a, db_str(r, i, 4)), db_z(r, i, 5), db_i64(r, i, 8), db_z(r, i, 6),
+           db_z(r, i, 7));
 }
 
 static int list(struct session *s, const struct options *o)
@@ -122,14 +124,19 @@ static int list(struct session *s, const struct options *o)
                "control id", "type", "state", "events");
     }
     for (int i = 0; i < db_count(r); i++) {
-        (o->json ? print_json_row : print_row)(r, i);
+        if (o->json) {
+            print_json_row(r, i);
+        } else {
+            print_row(s->arena, r, i);
+        }
     }
     return EXIT_DONE;
 }
 
 /* ---- show ---- */
 
-/* As people read it: one segment a line; what is no printable ASCII or UTF-8 stays as it is. */
+/* As people read it: one segment a line; control characters do nothing to the terminal, the rest
+ * stays as it is. */
 static void print_message(struct str raw)
 {
     for (size_t i = 0; i < raw.n; i++) {
@@ -137,7 +144,9 @@ static void print_message(struct str raw)
             putchar('\n');
             i += i + 1 < raw.n && raw.p[i + 1] == '\n';
         } else {
-            putchar(raw.p[i]);
+            char c = raw.p[i];
+            bool control = ((unsigned char)c < ' ' && c != '\t' && c != '\n') || c == 0x7f;
+            putchar(control ? '?' : c);
         }
     }
     if (raw.n && raw.p[raw.n - 1] != '\r' && raw.p[raw.n - 1] != '\n') {
@@ -161,7 +170,7 @@ static enum err_code print_shown(struct session *s, struct db_rows *r, struct er
     }
     for (int k = 0; k < 9; k++) {
         if (db_str(r, 0, k + 1).n) {
-            printf("%-11s %s\n", names[k], db_z(r, 0, k + 1));
+            printf("%-11s %s\n", names[k], text_visible(s->arena, db_str(r, 0, k + 1)));
         }
     }
     int64_t first = db_i64(r, 0, 13), n = db_i64(r, 0, 14);

@@ -108,3 +108,19 @@ bool text_utf8(struct str s, size_t *bad)
     }
     return true;
 }
+
+const char *text_visible(struct arena *a, struct str s)
+{
+    char *z = arena_z(a, s);
+    for (size_t i = 0; z && i < s.n; i++) {
+        unsigned char c = (unsigned char)z[i];
+        bool c1 = c >= 0x80 && c < 0xa0 && i > 0 && (unsigned char)z[i - 1] == 0xc2;
+        if (c1) {
+            z[i - 1] = '?'; /* the two bytes of U+0080 to U+009F */
+        }
+        if (c1 || (c < ' ' && c != '\t') || c == 0x7f) {
+            z[i] = '?';
+        }
+    }
+    return z ? z : "";
+}

@@ -3,6 +3,7 @@
 #ifndef DARI_BASE_TEXT_H
 #define DARI_BASE_TEXT_H
 
+#include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/base/str.h"
 
@@ -17,5 +18,11 @@ size_t text_ascii(struct str s);
 
 /* Valid UTF-8 (no overlong forms, no surrogates)? *bad is the offset of the first wrong byte. */
 bool text_utf8(struct str s, size_t *bad);
+
+/*
+ * Text of somebody else for a terminal: control characters (C0 except TAB, DEL, C1), which could
+ * move the cursor or forge lines, become '?'. "" when there is no memory.
+ */
+const char *text_visible(struct arena *a, struct str s);
 
 #endif

@@ -248,18 +248,19 @@ static enum err_code read_messages(struct search *s, struct db_array *nos, struc
         return ERR(e, ERR_NOMEM, 0, "no memory to trace");
     }
     for (int i = 0; i < n; i++) {
-        s->found->messages[i] = (struct lineage_message){.no = db_i64(r, i, 0),
-                                                         .id = db_z(r, i, 1),
-                                                         .feed = db_z(r, i, 2),
-                                                         .received_at = db_time(r, i, 3),
-                                                         .control_id = db_z(r, i, 4),
-                                                         .type = db_z(r, i, 5),
-                                                         .state = db_z(r, i, 6),
-                                                         .mapping = z_or_null(r, i, 7),
-                                                         .size = db_i64(r, i, 8),
-                                                         .first_seq = db_i64(r, i, 9),
-                                                         .events = db_i64(r, i, 10),
-                                                         .day = db_z(r, i, 11)};
+        s->found->messages[i] =
+            (struct lineage_message){.no = db_i64(r, i, 0),
+                                     .id = db_z(r, i, 1),
+                                     .feed = db_z(r, i, 2),
+                                     .received_at = db_time(r, i, 3),
+                                     .control_id = db_z(r, i, 4),
+                                     .type = text_visible(s->a, db_str(r, i, 5)),
+                                     .state = db_z(r, i, 6),
+                                     .mapping = z_or_null(r, i, 7),
+                                     .size = db_i64(r, i, 8),
+                                     .first_seq = db_i64(r, i, 9),
+                                     .events = db_i64(r, i, 10),
+                                     .day = db_z(r, i, 11)};
     }
     s->found->message_count = n;
     return ERR_NONE;

@@ -131,11 +131,28 @@ static void buffers(void **state)
     buf_release(&b);
 }
 
+static void visible(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(0);
+    const struct {
+        const char *in, *want;
+    } rows[] = {{"", ""},
+                {"MSG-1 홍\t é", "MSG-1 홍\t é"},
+                {"\x1b[2J\x1b]0;x\x07", "?[2J?]0;x?"},
+                {"a\r\nb\x7f", "a??b?"},
+                {"\xc2\x9b[31m \xc2\xa0", "??[31m \xc2\xa0"}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        assert_string_equal(text_visible(a, str_of(rows[i].in)), rows[i].want);
+    }
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices), cmocka_unit_test(numbers), cmocka_unit_test(codings),
-        cmocka_unit_test(utf8),   cmocka_unit_test(buffers),
+        cmocka_unit_test(utf8),   cmocka_unit_test(buffers), cmocka_unit_test(visible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,18 @@ find_bin() {
 }
 bin=$(find_bin)
 
+# /tmp and /var/tmp are everybody's: a folder of that name, or a link, may have been put there by somebody else.
+own_folder() {
+	[ -d "$1" ] || mkdir -m 700 "$1" || die "could not make $1"
+	[ ! -L "$1" ] || die "$1 is a link that somebody put there: remove it"
+	case $(stat -c %U "$1") in
+	"$(id -un)" | "$user") ;;
+	*) die "$1 belongs to somebody else: remove it" ;;
+	esac
+	[ "$(id -u)" != 0 ] || chown -h "$user" "$1"
+	chmod 700 "$1"
+}
+
 if [ "$(id -u)" = 0 ]; then
 	user=postgres; id postgres >/dev/null 2>&1 || user=nobody
 	as() { setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups env -u DARI_CLOCK "$@"; }
@@ -40,8 +52,7 @@ fi
 data=$dir/data
 if [ -L "$data" ] || ! as test -x "$dir" 2>/dev/null; then
 	place=/var/tmp/dari-pg-$(id -u)-$sum
-	mkdir -p "$place"
-	[ "$(id -u)" = 0 ] && chown "$user" "$place"
+	own_folder "$place"
 	ln -sfn "$place" "$dir/data"
 	data=$place/data
 fi
@@ -69,9 +80,7 @@ make_cluster() {
 
 start() {
 	[ -f "$data/PG_VERSION" ] || make_cluster
-	mkdir -p "$sockets"
-	[ "$(id -u)" = 0 ] && chown "$user" "$sockets"
-	chmod 700 "$sockets"
+	own_folder "$sockets"
 	if ! running; then
 		# Left by a kill -9; PostgreSQL itself keeps them while the dead process is not waited for.
 		rm -f "$data/postmaster.pid" "$sockets/.s.PGSQL.5432.lock"

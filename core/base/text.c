@@ -80,8 +80,13 @@ size_t text_ascii(struct str s)
     size_t i = 0;
     for (uint64_t eight; i + sizeof eight <= s.n; i += sizeof eight) {
         memcpy(&eight, s.p + i, sizeof eight);
-        if (eight & UINT64_C(0x8080808080808080)) {
+        eight &= UINT64_C(0x8080808080808080);
+        if (eight) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+            return i + (size_t)__builtin_ctzll(eight) / 8;
+#else
             break;
+#endif
         }
     }
     while (i < s.n && (unsigned char)s.p[i] < 0x80) {
@@ -95,9 +100,9 @@ bool text_utf8(struct str s, size_t *bad)
     const unsigned char *p = (const unsigned char *)s.p;
     size_t i = 0;
     while (i < s.n) {
-        i += text_ascii(str_cut(s, i, s.n));
-        if (i == s.n) {
-            break;
+        if (p[i] < 0x80) {
+            i += text_ascii(str_cut(s, i, s.n));
+            continue;
         }
         size_t len = sequence(p + i, s.n - i);
         if (!len) {

@@ -17,7 +17,7 @@ static enum err_code migrate(const struct config *c, struct db *db, struct err *
     int applied;
     enum err_code code = migrate_apply(db, &applied, e);
     if (code == ERR_NONE) {
-        code = migrate_site(db, c->site, e);
+        code = migrate_site(db, c->site, NULL, e);
     }
     if (code == ERR_NONE) {
         printf("applied %d migrations\n", applied);

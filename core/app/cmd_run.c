@@ -263,7 +263,11 @@ static enum err_code prepare(const struct config *c, struct err *e)
     struct db *db = NULL;
     struct keyring *keys = NULL;
     int applied;
+    char check[KEY_TEXT];
     enum err_code code = keyring_open(c->keys, &keys, e);
+    if (code == ERR_NONE) {
+        key_opaque(keys, "check", str_of(c->site), STR(""), check);
+    }
     keyring_free(&keys);
     if (code == ERR_NONE) {
         code = file_make_folder(c->run, 0700, e);
@@ -281,7 +285,7 @@ static enum err_code prepare(const struct config *c, struct err *e)
         code = migrate_check(db, e);
     }
     if (code == ERR_NONE) {
-        code = migrate_site(db, c->site, e);
+        code = migrate_site(db, c->site, check, e);
     }
     db_free(&db);
     return code;

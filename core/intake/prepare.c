@@ -34,6 +34,10 @@ static enum err_code check_header(struct prepared *p, const struct hl7_header *h
             "control id is longer than %d bytes", MAX_CONTROL_ID);
         return err_at(problem, "MSH-10");
     }
+    if (p->type.n == 0) {
+        ERR(problem, ERR_REQUIRED, 0, "the message says no type");
+        return err_at(problem, "MSH-9");
+    }
     if (p->type.n > MAX_TYPE) {
         p->type = STR("");
         ERR(problem, ERR_LIMIT, 0, "message type is longer than %d bytes", MAX_TYPE);

@@ -173,16 +173,27 @@ enum err_code migrate_apply(struct db *db, int *applied, struct err *e)
     return code;
 }
 
-enum err_code migrate_site(struct db *db, const char *site, struct err *e)
+DB_STATEMENT(
+    site_row,
+    "INSERT INTO dari.stream AS s (site, key_check) VALUES ($1, $2) ON CONFLICT (site) DO UPDATE "
+    "SET key_check = coalesce(s.key_check, excluded.key_check) RETURNING key_check");
+
+enum err_code migrate_site(struct db *db, const char *site, const char *key_check, struct err *e)
 {
     struct arena *a = arena_new(0);
     if (!a) {
         return ERR(e, ERR_NOMEM, 0, "no memory");
     }
     struct db_args q = {0};
+    struct db_rows *rows;
     arg_z(&q, site);
-    enum err_code code = db_text(
-        db, a, "INSERT INTO dari.stream (site) VALUES ($1) ON CONFLICT DO NOTHING", &q, NULL, e);
+    arg_z(&q, key_check);
+    enum err_code code = db_run(db, a, &site_row, &q, &rows, e);
+    if (code == ERR_NONE && key_check && !str_is(db_str(rows, 0, 0), key_check)) {
+        code = ERR(e, ERR_CONFIG, 0,
+                   "site %s in this database was written with another site.key: put that one back",
+                   site);
+    }
     arena_free(&a);
     return code;
 }

@@ -18,7 +18,11 @@ enum err_code migrate_state(struct db *db, struct migration_state *out, struct e
 enum err_code migrate_apply(struct db *db, int *applied, struct err *e);
 /* ERR_CONFIG when the database is not exactly at this binary's version: run dari db migrate. */
 enum err_code migrate_check(struct db *db, struct err *e);
-/* The row of a site in dari.stream; made when missing. */
-enum err_code migrate_site(struct db *db, const char *site, struct err *e);
+/*
+ * The row of a site in dari.stream; made when missing. `key_check` (key_opaque of "check") is
+ * remembered the first time and compared from then on: ERR_CONFIG when this database was written
+ * with other keys. NULL: not looked at.
+ */
+enum err_code migrate_site(struct db *db, const char *site, const char *key_check, struct err *e);
 
 #endif

@@ -21,15 +21,18 @@ DB_STATEMENT(consumer_revoke,
              " SELECT dari.ledger_append($1, $3, 'consumer-revoked site=' || $1 || ' consumer=' ||"
              "  c.name || ' by=' || $5::text) FROM c");
 
-DB_STATEMENT(consumer_rotate,
-             "WITH c AS (SELECT name FROM dari.consumer WHERE site = $1 AND name = $2"
-             "  AND state <> 'revoked'),"
-             " k AS (INSERT INTO dari.consumer_key (site, public_key, name, from_at)"
-             "  SELECT $1, $3, c.name, $5 FROM c),"
-             " o AS (UPDATE dari.consumer_key SET until_at = $6 WHERE site = $1 AND name = $2"
-             "  AND public_key <> $3 AND (until_at IS NULL OR until_at > $6))"
-             " SELECT dari.ledger_append($1, $4, 'consumer-rotated site=' || $1 || ' consumer=' ||"
-             "  c.name || ' key=' || $3 || ' by=' || $7::text) FROM c");
+DB_STATEMENT(
+    consumer_rotate,
+    "WITH c AS (SELECT name FROM dari.consumer WHERE site = $1 AND name = $2"
+    "  AND state <> 'revoked'),"
+    " k AS (INSERT INTO dari.consumer_key AS k (site, public_key, name, from_at)"
+    "  SELECT $1, $3, c.name, $5 FROM c"
+    "  ON CONFLICT (site, public_key) DO UPDATE SET from_at = $5, until_at = NULL"
+    "  WHERE k.name = $2 RETURNING k.name),"
+    " o AS (UPDATE dari.consumer_key SET until_at = $6 WHERE site = $1 AND name = $2"
+    "  AND public_key <> $3 AND (until_at IS NULL OR until_at > $6) AND EXISTS (SELECT FROM k))"
+    " SELECT dari.ledger_append($1, $4, 'consumer-rotated site=' || $1 || ' consumer=' ||"
+    "  k.name || ' key=' || $3 || ' by=' || $7::text) FROM k");
 
 DB_STATEMENT(consumer_resume,
              "WITH c AS (UPDATE dari.consumer SET state = 'active', reason = NULL"
@@ -120,7 +123,16 @@ enum err_code consumers_rotate(const struct consumers *c, const char *name, cons
     arg_time(&q, clock_real() + overlap);
     arg_z(&q, c->by);
     enum err_code code = change(c, &consumer_rotate, &q, &done, e);
-    return code != ERR_NONE || done ? code : unknown(name, e);
+    if (code != ERR_NONE || done) {
+        return code;
+    }
+    struct db_rows *r;
+    q.n = 2;
+    code = db_run(c->db, c->arena, &consumer_state, &q, &r, e);
+    bool active = code == ERR_NONE && db_count(r) > 0 && !str_is(db_str(r, 0, 0), "revoked");
+    return code != ERR_NONE ? code
+           : active ? ERR(e, ERR_EXISTS, 0, "this key belongs to another consumer: make a new one")
+                    : unknown(name, e);
 }
 
 enum err_code consumers_resume(const struct consumers *c, const char *name, struct err *e)

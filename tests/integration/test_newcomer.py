@@ -56,6 +56,14 @@ def test(tap):
         one_line(tap, "one key missing", s.run("check"), 1, "ledger.key", "dari keys init")
         os.rename(s.home + "/keys/away", s.home + "/keys/ledger.key")
 
+        shutil.move(s.home + "/keys", s.home + "/keys.away")
+        s.run("db", "migrate", check=True)
+        s.sql("UPDATE dari.stream SET key_check = 'of other keys'")
+        shutil.move(s.home + "/keys.away", s.home + "/keys")
+        one_line(tap, "keys of another database", s.run("run"), 1, "site.key", "put that one back")
+        s.sql("DROP SCHEMA dari CASCADE")
+        s.sql("DROP TABLE public.dari_migration")
+
         s.postgres("stop")
         one_line(tap, "no database", s.run("run"), 1, "database", "deploy/postgres.sh start")
         os.rename(s.home + "/postgres/conninfo", s.home + "/postgres/conninfo.away")

@@ -13,6 +13,7 @@ CREATE TABLE dari.stream (
     site   text PRIMARY KEY,
     head   bigint NOT NULL DEFAULT 0,   -- number of the newest event
     ledger bigint NOT NULL DEFAULT 0,   -- number of the newest ledger entry
+    key_check text,                     -- made with site.key: other keys must not write here
     CHECK (head >= 0 AND ledger >= 0)
 ) WITH (fillfactor = 50);
 

@@ -40,6 +40,13 @@ struct session {
     bool over;                /* to be removed at the end of this turn */
 };
 
+/* How often a consumer has said HELLO lately. */
+struct greeted {
+    char name[ALLOWED_NAME];
+    usec since;
+    int count;
+};
+
 struct relay {
     const struct relay_settings *s;
     struct keyring *ring;
@@ -67,6 +74,7 @@ struct relay {
     int wake;
     int refused;
 
+    struct greeted greeted[RELAY_SESSIONS];
     struct session *sessions[RELAY_SESSIONS];
     size_t count;
     bool failed; /* the self-test failed: end */

@@ -235,6 +235,23 @@ static void replace_older(struct relay *r, const struct greeting *g)
     relay_reap(r);
 }
 
+/* A HELLO costs a ledger entry and the reading of a contract, while everybody else waits. */
+static bool too_eager(struct relay *r, const char *name)
+{
+    enum { WINDOW_S = 10, HELLOS = 100 };
+    usec now = clock_mono();
+    struct greeted *g = &r->greeted[0];
+    for (size_t i = 0; i < RELAY_SESSIONS && strcmp(g->name, name) != 0; i++) {
+        struct greeted *o = &r->greeted[i];
+        g = strcmp(o->name, name) == 0 || o->since < g->since ? o : g;
+    }
+    if (strcmp(g->name, name) != 0 || now - g->since > WINDOW_S * USEC_SECOND) {
+        *g = (struct greeted){.since = now};
+        snprintf(g->name, sizeof g->name, "%s", name);
+    }
+    return ++g->count > HELLOS;
+}
+
 static void hello(struct relay *r, struct greeting *g)
 {
     struct err e;
@@ -243,6 +260,10 @@ static void hello(struct relay *r, struct greeting *g)
         return;
     }
     replace_older(r, g);
+    if (too_eager(r, g->name)) {
+        refuse(r, g, "away", "too many HELLOs: wait a little");
+        return;
+    }
     enum err_code code = ERR_DB;
     if (r->db) {
         code = cursor_view(r->db, r->turn, r->s->site, g->name,
@@ -287,8 +308,8 @@ static void ack(struct relay *r, struct session *x, const struct wire_request *q
     }
     if (q->seq > x->wanted) {
         x->wanted = q->seq;
-    } else {
-        wire_number(q->seq, text); /* known already: say so again */
+    } else if (q->seq <= x->confirmed) {
+        wire_number(q->seq, text); /* committed already: say so again */
         reply2(r, session_route(x), "ACKED", text, NULL);
     }
 }

@@ -411,6 +411,36 @@ def database_away_and_back(rig):
         assert c.welcome["epoch"] == epoch     # the session stayed
 
 
+def nothing_is_confirmed_before_it_is_committed(rig):
+    c = rig.consumer(rig.new_consumer("hasty"), start="first", messages=4)
+    take(c, 4)
+    rig.postgres("kill")
+    size = len(rig.log())
+    for _ in range(3):
+        c.socket.send_multipart([b"ACK", b"4"])
+    wait_for(lambda: "relay.database-away" in rig.log()[size:] or "relay.statement" in rig.log()[size:])
+    c.socket.send_multipart([b"ACK", b"4"])
+    heard = []
+    while c.socket.poll(1000):
+        heard.append(c.socket.recv_multipart()[0])
+    assert b"ACKED" not in heard, heard
+    rig.postgres("start")
+    wait_for(lambda: rig.row("hasty")["acked"] == 4)
+    c.close()
+
+
+def a_flood_of_hellos_has_a_bound(rig):
+    c = rig.consumer(rig.new_consumer("eager"), start="first", messages=1)
+    take(c, 1)
+    for _ in range(300):
+        c.socket.send_multipart([b"HELLO", b"dari/1", SITE.encode(), b"cursor"])
+    wait_for(lambda: rig.log().count("hello-refused consumer=eager code=away") >= 200)
+    assert int(rig.sql("SELECT epoch FROM dari.consumer WHERE name = 'eager'")) == 100
+    c.close()
+    with rig.consumer(rig.new_consumer("calm"), start="first") as other:
+        take(other, 5)
+
+
 def a_hole_stops_the_stream(rig):
     """Last: it damages the stream."""
     first = int(rig.add_events(3))
@@ -433,7 +463,8 @@ TESTS = [order_and_density, live_events_arrive, c_client_survives_a_killed_relay
          examples_work,
          revoked_gets_nothing, unknown_key_gets_nothing, newer_session_ends_the_older,
          rules_are_enforced, no_credit_no_events, slow_consumer_is_bounded, nack_pauses,
-         rotated_key_takes_over, database_away_and_back, a_hole_stops_the_stream,
+         rotated_key_takes_over, database_away_and_back,
+         nothing_is_confirmed_before_it_is_committed, a_flood_of_hellos_has_a_bound, a_hole_stops_the_stream,
          nothing_private_in_the_log]
 
 

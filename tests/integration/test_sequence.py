@@ -64,6 +64,12 @@ def failures(tap, s, m):
     tap.equal("database away: again, please", ack(m.ask(message(303)))[:3], ("AE", "C303", ""))
     s.postgres("start")
     tap.equal("and taken then", ack(m.deliver(message(303))), ("AA", "C303", "303"))
+    s.sql("ALTER TABLE dari.feed_sequence ADD CONSTRAINT not_yet CHECK (last < 304)")
+    for n in (304, 305, 306):
+        m.write(message(n, f"D{n}"))
+    tap.equal("refused by the database: none is taken", [ack(m.read())[0] for _ in range(3)], ["AE"] * 3)
+    s.sql("ALTER TABLE dari.feed_sequence DROP CONSTRAINT not_yet")
+    tap.equal("and the same number is expected", ack(m.ask(message(0, "S5"))), ("AA", "S5", "304"))
     tap.equal("in a batch too", re.findall(rb"MSA\|(\w\w)\|\w+\|\|(\d+)", m.ask(
         b"BHS|^~\\&\r" + message(304) + message(306) + message(305) + b"BTS|3\r")),
         [(b"AA", b"304"), (b"AE", b"305"), (b"AA", b"305")])

@@ -84,7 +84,7 @@ static void add_message(const struct intake_settings *s, struct arena *a, const 
     const struct mapped *m = &j->p.mapped;
     bool quarantined = m->state == MAPPING_QUARANTINED;
     unsigned char digest[SHA256_BYTES];
-    sha256(j->sealed, digest);
+    message_row_digest(j->p.control_id, j->p.type, str_of(j->p.charset), j->sealed, digest);
     db_array_bytes(c[M_ID], (struct str){(const char *)j->p.id, sizeof j->p.id});
     db_array_str(c[M_CONTROL], j->p.control_id);
     db_array_str(c[M_TYPE], j->p.type);
@@ -107,18 +107,26 @@ static void add_message(const struct intake_settings *s, struct arena *a, const 
 
 /* One event, and its digest as dari.event_digest() makes it. */
 static enum err_code add_event(const struct intake_settings *s, struct arena *a, int64_t ord,
-                               const struct mapped *m, const struct event *ev, struct db_array **c,
-                               unsigned char digest[SHA256_BYTES], struct err *e)
+                               struct str source, const struct mapped *m, const struct event *ev,
+                               struct db_array **c, unsigned char digest[SHA256_BYTES],
+                               struct err *e)
 {
     struct str sealed;
     enum err_code code = event_seal(s->keys, a, s->site, ev, &sealed, e);
     if (code != ERR_NONE) {
         return code;
     }
-    const struct str parts[] = {str_of(ev->id), STR("\n"),           str_of(ev->type->name),
-                                STR("\n"),      str_of(ev->subject), STR("\n"),
-                                ev->data,       STR("\n"),           sealed.p ? sealed : STR("")};
-    sha256_of(parts, sizeof parts / sizeof parts[0], digest);
+    const struct event_row row = {.id = str_of(ev->id),
+                                  .type = str_of(ev->type->name),
+                                  .subject = str_of(ev->subject),
+                                  .source = source,
+                                  .cause = STR(""),
+                                  .mapping = str_of(m->mapping),
+                                  .data = ev->data,
+                                  .sealed = sealed,
+                                  .time = ev->time,
+                                  .test = ev->test};
+    event_row_digest(&row, digest);
     db_array_i64(c[E_MESSAGE], ord);
     db_array_z(c[E_ID], ev->id);
     db_array_z(c[E_TYPE], ev->type->name);
@@ -137,11 +145,13 @@ static enum err_code add_events(const struct intake_settings *s, struct arena *a
 {
     size_t count = m->state == MAPPING_MAPPED ? m->count : 0;
     unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count + 1, SHA256_BYTES);
-    if (!digests) {
+    char *feed = arena_printf(a, "feed:%s", s->feed);
+    if (!digests || !feed) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
+    struct str source = str_of(feed);
     for (size_t i = 0; i < count; i++) {
-        enum err_code code = add_event(s, a, ord, m, &m->events[i], c, digests[i], e);
+        enum err_code code = add_event(s, a, ord, source, m, &m->events[i], c, digests[i], e);
         if (code != ERR_NONE) {
             return code;
         }

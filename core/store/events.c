@@ -1,10 +1,47 @@
 #include "core/store/events.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 DB_STATEMENT(
     append,
     "SELECT dari.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)");
 
 enum { MAX_SECRET = 16 * 1024 * 1024 };
+
+void event_row_digest(const struct event_row *r, unsigned char out[SHA256_BYTES])
+{
+    char time[32];
+    int n = snprintf(time, sizeof time, "%" PRId64, r->time);
+    const struct str lf = STR("\n");
+    const struct str parts[] = {r->id,
+                                lf,
+                                r->type,
+                                lf,
+                                r->subject,
+                                lf,
+                                {time, (size_t)n},
+                                lf,
+                                r->source,
+                                lf,
+                                r->cause,
+                                lf,
+                                r->mapping,
+                                lf,
+                                r->test ? STR("t") : STR("f"),
+                                lf,
+                                r->data,
+                                lf,
+                                r->sealed.p ? r->sealed : STR("")};
+    sha256_of(parts, sizeof parts / sizeof parts[0], out);
+}
+
+void message_row_digest(struct str control_id, struct str type, struct str charset,
+                        struct str sealed, unsigned char out[SHA256_BYTES])
+{
+    const struct str parts[] = {control_id, STR("\n"), type, STR("\n"), charset, STR("\n"), sealed};
+    sha256_of(parts, sizeof parts / sizeof parts[0], out);
+}
 
 enum err_code event_seal(const struct keyring *keys, struct arena *a, const char *site,
                          const struct event *ev, struct str *out, struct err *e)

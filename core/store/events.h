@@ -5,6 +5,7 @@
 #ifndef DARI_STORE_EVENTS_H
 #define DARI_STORE_EVENTS_H
 
+#include "core/crypto/digest.h"
 #include "core/event/event.h"
 #include "core/store/db.h"
 
@@ -18,6 +19,26 @@ struct event_batch {
     const struct event *events;
     size_t count;
 };
+
+/*
+ * The digest of one event as it is stored, the same as the SQL function dari.event_digest(): id,
+ * type, subject, time in microseconds since 1970, source, cause, mapping, t or f for test, data,
+ * each ended by LF, and the sealed part. What is NULL counts as empty.
+ */
+struct event_row {
+    struct str id, type, subject, source, cause, mapping, data, sealed;
+    usec time;
+    bool test;
+};
+void event_row_digest(const struct event_row *r, unsigned char out[SHA256_BYTES]);
+
+/*
+ * The digest of one message as it is stored, which its `received` entry names: control id, type and
+ * character set, each ended by LF, and the sealed bytes. (Feed, state, time and reply code stand in
+ * the entry themselves.)
+ */
+void message_row_digest(struct str control_id, struct str type, struct str charset,
+                        struct str sealed, unsigned char out[SHA256_BYTES]);
 
 /* The sealed P2 part of an event; *out has p == NULL when it has none. */
 enum err_code event_seal(const struct keyring *keys, struct arena *a, const char *site,

@@ -122,7 +122,7 @@ static enum err_code prepare(struct driver *d, char **argv, struct err *e)
     enum err_code code = zone_set(argv[6], e);
     code = code == ERR_NONE ? db_open(&db, &d->db, e) : code;
     code = code == ERR_NONE ? migrate_apply(d->db, &applied, e) : code;
-    code = code == ERR_NONE ? migrate_site(d->db, d->site, e) : code;
+    code = code == ERR_NONE ? migrate_site(d->db, d->site, NULL, e) : code;
     if (keys_init(argv[3], e) != ERR_NONE && !file_exists(argv[3])) {
         return ERR_CONFIG;
     }

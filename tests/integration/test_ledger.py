@@ -1,6 +1,7 @@
 """The ledger with a real PostgreSQL: the steward seals and signs, dari and the independent program agree that
 it is whole, and both see every kind of tampering."""
 import base64
+import datetime
 import hashlib
 import json
 import os
@@ -126,7 +127,8 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
     ids = [hashlib.sha256(b"%d" % i).digest()[:16] for i in n]
 
     def event_digest(i, k):
-        text = f"{key('event', i, k)}\npatient.updated\n{key('patient', i % 7)}\n{{}}\n"
+        time = int(datetime.datetime.fromisoformat(at).timestamp()) * 1000000
+        text = f"{key('event', i, k)}\npatient.updated\n{key('patient', i % 7)}\n{time}\nfeed:emr\n\nadt@1\nf\n{{}}\n"
         return hashlib.sha256(text.encode() + (b"" if k else b"\xbe\xef")).digest()
 
     def digest(i):
@@ -138,7 +140,7 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
             + array(["adt@1"] * count, "text") + "," + array([key("patient", i % 7) for i in n], "text") + ","
             + array([0] * count, "bigint", False) + "," + array(["utf-8"] * count, "text") + ","
             + array([100] * count, "bigint", False) + "," + array([f"\\x{i:08x}" for i in n], "bytea") + ","
-            + array([hashlib.sha256(i.to_bytes(4, "big")).hexdigest() for i in n], "text") + ","
+            + array([hashlib.sha256(f"C{i}\nADT^A08\nutf-8\n".encode() + i.to_bytes(4, "big")).hexdigest() for i in n], "text") + ","
             + array(["\\x41"] * count, "bytea") + "," + array(["AA"] * count, "text") + ", NULL,"
             + array([i % 4 for i in n], "bigint", False) + ","
             + array([sum(j % 4 for j in range(first, i)) for i in n], "bigint", False) + ","
@@ -355,6 +357,16 @@ def tampered_rows(b, total):
         ("a changed message", "UPDATE dari.message SET sealed = '\\xff' WHERE control_id = 'C100'", 100),
         ("a deleted message", "DELETE FROM dari.message WHERE control_id = 'C101'", 101),
         ("a changed event", f"UPDATE dari.event SET data = '{{\"a\":1}}' WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's time", f"UPDATE dari.event SET time = time + interval '1 day' WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's source", f"UPDATE dari.event SET source = 'feed:x' WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's mapping", f"UPDATE dari.event SET mapping = 'x@1' WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's cause", f"UPDATE dari.event SET cause = 'x' WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's test mark", f"UPDATE dari.event SET test = true WHERE id = '{key('event', 102, 0)}'", 102),
+        ("an event's message", f"UPDATE dari.event SET message_no = 1 WHERE id = '{key('event', 102, 0)}'", 102),
+        ("when an event was recorded", f"UPDATE dari.event SET recorded_at = now() WHERE id = '{key('event', 102, 0)}'", 102),
+        ("a message's control id", "UPDATE dari.message SET control_id = 'x' WHERE control_id = 'C104'", 104),
+        ("a message's state", "UPDATE dari.message SET state = 'ignored' WHERE control_id = 'C104'", 104),
+        ("when a message came", "UPDATE dari.message SET received_at = now() WHERE control_id = 'C104'", 104),
         ("a deleted event", f"DELETE FROM dari.event WHERE id = '{key('event', 103, 1)}'", 103),
         ("a hidden delivery", "DELETE FROM dari.delivery WHERE consumer = 'vendor'", total),
         ("a changed delivery", "UPDATE dari.delivery SET consumer = 'other' WHERE consumer = 'own'", total - 2),

@@ -199,10 +199,15 @@ BEGIN
     RETURN made;
 END $$;
 
--- The digest of one event as it is stored; the ledger names digests of these.
-CREATE FUNCTION dari.event_digest(id text, type text, subject text, data text, sealed bytea) RETURNS bytea
+-- The digest of one event as it is stored: every column but the numbers, which the ledger's entry says itself.
+-- The ledger names digests of these. core/store/events.h computes the same.
+CREATE FUNCTION dari.event_digest(id text, type text, subject text, "time" timestamptz, source text, cause text,
+                                  mapping text, test boolean, data text, sealed bytea) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT sha256(convert_to(id || E'\n' || type || E'\n' || coalesce(subject, '') || E'\n' || data || E'\n', 'UTF8')
+    SELECT sha256(convert_to(id || E'\n' || type || E'\n' || coalesce(subject, '') || E'\n'
+                             || (extract(epoch FROM "time") * 1000000)::bigint || E'\n' || source || E'\n'
+                             || coalesce(cause, '') || E'\n' || coalesce(mapping, '') || E'\n'
+                             || CASE WHEN test THEN 't' ELSE 'f' END || E'\n' || data || E'\n', 'UTF8')
                   || coalesce(sealed, ''::bytea))
 $$;
 
@@ -292,7 +297,8 @@ BEGIN
             FROM e
         ), per AS (
             SELECT e.m, min(e.seq) AS first, count(*)::int AS n,
-                   encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.data, e.sealed), ''::bytea
+                   encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.time, 'feed:' || p_feed,
+                                                     NULL, p_mappings[e.m], e.test, e.data, e.sealed), ''::bytea
                                             ORDER BY e.seq)), 'hex') AS digest
             FROM e GROUP BY e.m
         ), m AS (
@@ -398,7 +404,8 @@ BEGIN
                p_mapping, e.test, e.data, e.sealed
         FROM e
     )
-    SELECT encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.data, e.sealed), ''::bytea
+    SELECT encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.time, p_source,
+                                                     e.cause, p_mapping, e.test, e.data, e.sealed), ''::bytea
                                     ORDER BY e.seq)), 'hex')
     INTO v_digest FROM e;
     INSERT INTO dari.ledger (site, idx, day, body)

@@ -46,9 +46,12 @@ def terminals(tap, s):
     tap.equal("nor does it make a ledger entry of another form", forged, [])
 
 
-def cores(tap, pid):
-    line = next(x for x in open(f"/proc/{pid}/limits", encoding="ascii") if x.startswith("Max core file size"))
-    tap.equal("no core dumps, to files or to programs", line.split()[4:6], ["1", "1"])
+def limits(tap, s, pid):
+    rows = {x[:25].strip(): x[25:].split() for x in open(f"/proc/{pid}/limits", encoding="ascii")}
+    tap.equal("no core dumps, to files or to programs", rows["Max core file size"][:2], ["1", "1"])
+    soft, hard = map(int, rows["Max open files"][:2])
+    tap.check("as many descriptors as there may be", soft == min(hard, 65536) or soft == hard, (soft, hard))
+    tap.check("a clock from the environment is told about", "warn run run.clock file=" in s.text())
 
 
 def folders(tap, s):
@@ -71,13 +74,13 @@ def folders(tap, s):
 
 
 def test(tap):
-    with Site("hostile") as s:
+    with Site("hostile", clock="2026-03-09T09:00:00+09:00") as s:
         s.start()
         pid = s.pids()["feed:emr"]
         growth(tap, s, pid)
         headers(tap, s)
         terminals(tap, s)
-        cores(tap, pid)
+        limits(tap, s, pid)
         tap.equal("nothing of it ended the feed", s.pids()["feed:emr"], pid)
         folders(tap, s)
 

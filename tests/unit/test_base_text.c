@@ -27,6 +27,30 @@ static void slices(void **state)
     assert_int_equal(str_find(STR("abc"), 'z', 0), 3);
 }
 
+/* A text that is cut to fit an error keeps whole characters only. */
+static void cut_texts(void **state)
+{
+    (void)state;
+    static const char *const signs[] = {"x", "é", "가", "😀"};
+    for (size_t s = 0; s < COUNT(signs); s++) {
+        for (size_t lead = 0; lead < 8; lead++) {
+            struct err e = {0};
+            char text[600] = "";
+            size_t sign = strlen(signs[s]);
+            memset(text, 'a', lead);
+            for (size_t n = lead; n + sign < sizeof text; n += sign) {
+                memcpy(text + n, signs[s], sign);
+            }
+            ERR(&e, ERR_VALUE, 0, "%s", text);
+            err_at(&e, "%s", text);
+            assert_int_equal(strlen(e.msg), lead + (sizeof e.msg - 1 - lead) / sign * sign);
+            assert_int_equal(strlen(e.where), lead + (sizeof e.where - 1 - lead) / sign * sign);
+            err_in(&e, "%s", "a");
+            assert_int_equal((strlen(e.msg) - strlen("a: ") - lead) % sign, 0);
+        }
+    }
+}
+
 static void numbers(void **state)
 {
     (void)state;
@@ -151,8 +175,9 @@ static void visible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices), cmocka_unit_test(numbers), cmocka_unit_test(codings),
-        cmocka_unit_test(utf8),   cmocka_unit_test(buffers), cmocka_unit_test(visible),
+        cmocka_unit_test(slices),  cmocka_unit_test(cut_texts), cmocka_unit_test(numbers),
+        cmocka_unit_test(codings), cmocka_unit_test(utf8),      cmocka_unit_test(buffers),
+        cmocka_unit_test(visible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,8 @@ DB_STATEMENT(message_list, "SELECT no, received_at, feed, control_id, type, stat
 DB_STATEMENT(message_show,
              "SELECT id, feed, received_at, control_id, type, state, coalesce(place, ''), "
              "coalesce(reason, ''), coalesce(mapping, ''), coalesce(patient, ''), flags, "
-             "coalesce(charset, ''), size, coalesce(first_seq, 0), events, sealed, reply "
+             "coalesce(charset, ''), size, coalesce(first_seq, 0), events, sealed, reply, "
+             "coalesce(last_seq, first_seq + events - 1, 0) "
              "FROM dari.message WHERE site = $1 AND no = $2");
 DB_STATEMENT(
     message_pick,
@@ -173,9 +174,10 @@ static enum err_code print_shown(struct session *s, struct db_rows *r, struct er
             printf("%-11s %s\n", names[k], text_visible(s->arena, db_str(r, 0, k + 1)));
         }
     }
-    int64_t first = db_i64(r, 0, 13), n = db_i64(r, 0, 14);
+    int64_t first = db_i64(r, 0, 13), n = db_i64(r, 0, 14), last = db_i64(r, 0, 17);
     if (n > 0) {
-        printf("%-11s %" PRId64 "-%" PRId64 "\n", "events", first, first + n - 1);
+        printf("%-11s %" PRId64 "-%" PRId64 "%s\n", "events", first, last,
+               last - first >= n ? ", others between" : "");
     }
     printf("%-11s %s, %" PRId64 " bytes\n\n", "bytes", db_z(r, 0, 11), db_i64(r, 0, 12));
     print_message(raw);

@@ -9,7 +9,8 @@ DB_STATEMENT(reprocess_read, "SELECT day, id, state, sealed, received_at FROM da
 DB_STATEMENT(reprocess_write,
              "UPDATE dari.message SET state = $4, reason = $5, place = $6, mapping = $7, patient = "
              "$8, flags = flags | 4, "
-             "first_seq = coalesce(nullif($9::bigint, 0), first_seq), events = events + $10::int "
+             "first_seq = coalesce(first_seq, nullif($9::bigint, 0)), events = events + $10::int, "
+             "last_seq = CASE WHEN $10::int > 0 THEN $9::bigint + $10::int - 1 ELSE last_seq END "
              "WHERE site = $1 AND day = $2 AND no = $3");
 DB_STATEMENT(
     reprocess_count,

@@ -32,7 +32,8 @@ DB_STATEMENT(lineage_up, "WITH RECURSIVE up AS ("
                          "SELECT id, message_no FROM up WHERE cause IS NULL LIMIT " LIMIT_TEXT);
 DB_STATEMENT(lineage_down,
              "WITH RECURSIVE down AS ((SELECT e.id FROM dari.message m JOIN dari.event e "
-             "ON e.site = m.site AND e.seq BETWEEN m.first_seq AND m.first_seq + m.events - 1 "
+             "ON e.site = m.site AND e.seq BETWEEN m.first_seq "
+             "AND coalesce(m.last_seq, m.first_seq + m.events - 1) AND e.message_no = m.no "
              "WHERE m.site = $1 AND m.no = ANY($2::bigint[]) "
              "UNION SELECT unnest($3::text[])) "
              "UNION SELECT e.id FROM down JOIN dari.event e ON e.site = $1 AND e.cause = down.id) "

@@ -22,9 +22,13 @@ enum { MAX_JSON = 64 * 1024, MAX_BEHIND = 20000, POSTPONE_MS = 300 };
 DB_STATEMENT(to_handing, "UPDATE dari.plan SET state = 'handing', via = $3, rendered_on = $4, "
                          "bytes = $5, next_try_at = $6 WHERE site = $1 AND id = $2");
 DB_STATEMENT(lock_stream, "SELECT head FROM dari.stream WHERE site = $1 FOR UPDATE");
-DB_STATEMENT(waiting, "SELECT DISTINCT subject, type = 'patient.merged' FROM dari.event "
-                      "WHERE site = $1 AND seq > $2 AND source <> 'role:messaging' "
-                      "AND (subject = ANY($3::text[]) OR type = 'patient.merged')");
+/* An event may still name a chart that was merged into the patient's. */
+DB_STATEMENT(waiting, "SELECT DISTINCT coalesce(c.merged_into, e.subject), "
+                      "e.type = 'patient.merged' FROM dari.event e "
+                      "LEFT JOIN dari.contact c ON c.site = e.site AND c.patient = e.subject "
+                      "WHERE e.site = $1 AND e.seq > $2 AND e.source <> 'role:messaging' "
+                      "AND (coalesce(c.merged_into, e.subject) = ANY($3::text[]) "
+                      "OR e.type = 'patient.merged')");
 DB_STATEMENT(to_hold, "UPDATE dari.plan SET state = 'planned', due_at = $3, next_try_at = NULL "
                       "WHERE site = $1 AND id = $2");
 DB_STATEMENT(to_calling, "UPDATE dari.plan SET attempts = attempts + 1, uncertain = true, "

@@ -326,7 +326,7 @@ int main(int argc, char **argv)
     const char *what = argc > 1 ? argv[argc - 1] : "";
     signal(SIGTERM, on_term);
     d.batch = 16;
-    num_i64(str_of(get("batch", "16")), 1, MESSAGING_BATCH, &d.batch, NULL);
+    num_i64(str_of(get("batch", "16")), 0, MESSAGING_BATCH, &d.batch, NULL);
     open_all(&d);
     if (strcmp(what, "append") == 0) {
         status = append(&d);

@@ -357,6 +357,22 @@ def test_consent(new):
     shutil.rmtree(folder)
 
 
+def test_unread(new):
+    """What is in the stream, but not read yet (batch=0), holds the hand-over back, also under a chart that was merged away."""
+    for who in ("p2", "p1"):
+        s = new("2024-06-17T09:00:00+09:00")
+        s.append(patient("p1", name="김하나"), patient("p2", name="김둘"),
+                 {"type": "patient.merged", "subject": "p2", "data": {"surviving_key": "p2", "retired_key": "p1"}},
+                 booked("p2", "a1", "2024-06-26T17:00:00+09:00"))
+        s.step()
+        s.at("2024-06-25T10:00:00+09:00")
+        s.append(cancelled(who, "a1"))
+        s.step(batch=0)
+        same([f["step"] for f in s.files()], ["confirm"], f"cancelled as {who}, not read yet: nothing goes out")
+        s.step()
+        same([p[1] for p in s.plans() if p[0] == "JN02/D-1/1"], ["cancelled"], f"cancelled as {who}: ended")
+
+
 # ---- killed at every step ----
 
 POINTS = ["messaging.before-apply", "messaging.after-apply", "messaging.after-stage", "messaging.before-handing",

@@ -479,8 +479,8 @@ void relay_commit(struct relay *r)
     for (size_t i = 0; i < r->count; i++) {
         if (code == ERR_NONE) {
             acked(r, r->sessions[i], r->sessions[i]->wanted);
-        } else if (r->sessions[i]->wanted > r->sessions[i]->confirmed) {
-            r->sessions[i]->doubt = r->sessions[i]->wanted;
+        } else if (!r->sessions[i]->doubt && r->sessions[i]->wanted > r->sessions[i]->confirmed) {
+            r->sessions[i]->doubt = r->sessions[i]->wanted; /* an unsettled one stays as it is */
         }
     }
     if (code != ERR_NONE) {

@@ -118,21 +118,20 @@ static void connect_now(struct db_async *d)
         lost(d, &e);
         return;
     }
+    /* A server that we no longer wait for must not wait for its lock for ever, one session for each
+     * of our attempts. */
+    const char *options = arena_printf(
+        d->arena,
+        "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c "
+        "plan_cache_mode=force_generic_plan "
+        "-c jit=off -c enable_seqscan=off -c client_min_messages=warning -c statement_timeout=%lld",
+        (long long)d->s.statement_ms + CONNECT_MS);
     const char *keys[] = {"dbname",          "application_name", "gssencmode",
                           "keepalives",      "keepalives_idle",  "tcp_user_timeout",
                           "client_encoding", "options",          NULL};
-    const char *values[] = {conninfo,
-                            d->s.app,
-                            "disable",
-                            "1",
-                            "30",
-                            "15000",
-                            "UTF8",
-                            "-c TimeZone=UTC -c DateStyle=ISO -c bytea_output=hex -c "
-                            "plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off "
-                            "-c client_min_messages=warning",
-                            NULL};
-    d->conn = PQconnectStartParams(keys, values, 1);
+    const char *values[] = {conninfo, d->s.app, "disable", "1", "30",
+                            "15000",  "UTF8",   options,   NULL};
+    d->conn = options ? PQconnectStartParams(keys, values, 1) : NULL;
     if (!d->conn || PQstatus(d->conn) == CONNECTION_BAD || PQsocket(d->conn) < 0) {
         lost_connection(d);
         return;
@@ -366,13 +365,17 @@ enum err_code db_async_run(struct db_async *d, const struct db_statement *st,
     if (d->phase != PHASE_READY) {
         return ERR(e, ERR_DB, 0, "the database is away");
     }
+    enum err_code code = db_args_check(args, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
     bool prepared = is_prepared(d, st);
     if (!prepared && d->prepared_count == MAX_PREPARED) {
         return ERR(e, ERR_BUG, 0, "more than %d statements on one connection", MAX_PREPARED);
     }
     d->next = st;
-    net_timer_set(d->timer, d->s.statement_ms);
     if (prepared) {
+        net_timer_set(d->timer, d->s.statement_ms);
         d->args = *args;
         for (int i = 0; i < args->n; i++) {
             if (args->a[i].p == args->a[i].text) {
@@ -382,10 +385,11 @@ enum err_code db_async_run(struct db_async *d, const struct db_statement *st,
         send_execute(d);
         return ERR_NONE;
     }
-    enum err_code code = keep_args(d, args, e);
+    code = keep_args(d, args, e);
     if (code != ERR_NONE) {
         return code;
     }
+    net_timer_set(d->timer, d->s.statement_ms);
     d->phase = PHASE_PREPARING;
     if (!PQsendPrepare(d->conn, st->name, st->sql, 0, NULL)) {
         lost_connection(d);

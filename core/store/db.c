@@ -2,6 +2,7 @@
 
 #include "core/store/db_internal.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,7 @@ const char *db_state(const struct db *db)
 
 static void arg(struct db_args *q, const char *p, size_t n, int binary)
 {
+    assert(q->n < (int)(sizeof q->a / sizeof q->a[0]));
     q->a[q->n].p = p;
     q->a[q->n].len = (int)n;
     q->a[q->n].binary = binary;
@@ -199,6 +201,13 @@ static enum err_code finish(struct db *db, struct arena *a, PGresult *res, struc
     return ERR_NONE;
 }
 
+/* An array that is not whole must never look like an absent one. */
+enum err_code db_args_check(const struct db_args *q, struct err *e)
+{
+    return q && q->broken ? ERR(e, ERR_NOMEM, 0, "no memory for the values of a statement")
+                          : ERR_NONE;
+}
+
 struct raw_args {
     const char *values[40];
     int lengths[40];
@@ -241,7 +250,8 @@ static enum err_code prepare(struct db *db, const struct db_statement *st, struc
 enum err_code db_run(struct db *db, struct arena *a, const struct db_statement *st,
                      const struct db_args *args, struct db_rows **rows, struct err *e)
 {
-    enum err_code code = prepare(db, st, e);
+    enum err_code code = db_args_check(args, e);
+    code = code == ERR_NONE ? prepare(db, st, e) : code;
     if (code != ERR_NONE) {
         return code;
     }
@@ -258,6 +268,9 @@ enum err_code db_text(struct db *db, struct arena *a, const char *sql, const str
                       struct db_rows **rows, struct err *e)
 {
     struct raw_args r;
+    if (db_args_check(args, e) != ERR_NONE) {
+        return ERR_NOMEM;
+    }
     raw(args, &r);
     PGresult *res =
         PQexecParams(db->conn, sql, args ? args->n : 0, NULL, r.values, r.lengths, r.formats, 0);

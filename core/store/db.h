@@ -34,7 +34,7 @@ struct db_settings {
 };
 
 /*
- * Connects (5 s) and sets UTC, timeouts and search path. ERR_DB says what to do: is the server
+ * Connects (5 s) and sets UTC and timeouts. ERR_DB says what to do: is the server
  * running, is the migration applied. Passwords never appear in messages.
  */
 enum err_code db_open(const struct db_settings *s, struct db **out, struct err *e);
@@ -45,6 +45,7 @@ int db_socket(const struct db *db);
 /* ---- parameters: filled in order, at most 40 ---- */
 struct db_args {
     int n;
+    bool broken; /* an array ran out of memory or grew past 512 MiB: running it fails, ERR_NOMEM */
     struct {
         const char *p;
         int len;

@@ -12,6 +12,8 @@ struct db_rows {
     struct arena *arena;
 };
 
+enum err_code db_args_check(const struct db_args *q, struct err *e);
+
 struct db_array {
     struct buf bytes; /* header, then length and bytes of each element */
     uint32_t oid, count;

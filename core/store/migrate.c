@@ -12,7 +12,7 @@ static const char prefix[] = "core/store/migrations/";
 /* Any number will do, as long as it stays the same: "dari". */
 DB_STATEMENT(lock, "SELECT pg_advisory_lock(1684107881)");
 DB_STATEMENT(unlock, "SELECT pg_advisory_unlock(1684107881)");
-DB_STATEMENT(has_table, "SELECT to_regclass('dari_migration') IS NOT NULL");
+DB_STATEMENT(has_table, "SELECT to_regclass('public.dari_migration') IS NOT NULL");
 
 static const char make_table[] =
     "CREATE TABLE IF NOT EXISTS public.dari_migration ("
@@ -164,7 +164,11 @@ enum err_code migrate_apply(struct db *db, int *applied, struct err *e)
     if (!a) {
         return ERR(e, ERR_NOMEM, 0, "no memory");
     }
-    enum err_code code = db_run(db, a, &lock, NULL, NULL, e);
+    /* An index on a large table takes as long as it takes. */
+    enum err_code code = db_script(db, "SET statement_timeout = 0", e);
+    if (code == ERR_NONE) {
+        code = db_run(db, a, &lock, NULL, NULL, e);
+    }
     if (code == ERR_NONE) {
         code = apply_all(db, a, applied, e);
         db_run(db, a, &unlock, NULL, NULL, NULL);

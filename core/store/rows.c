@@ -156,7 +156,8 @@ void db_array_time(struct db_array *x, usec at)
 void arg_array(struct db_args *q, struct db_array *x)
 {
     if (x->count == 0 || !buf_ok(&x->bytes)) {
-        arg_z(q, x->count == 0 ? "{}" : NULL);
+        q->broken |= !buf_ok(&x->bytes);
+        arg_z(q, "{}");
         q->a[q->n - 1].binary = 0;
         return;
     }

@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <stdio.h>
 
-enum { PARTITION_DAYS = 8, REFUSED_PAUSE_S = 60, SLICE_MS = 100 };
+enum { PARTITION_DAYS = 8, REFUSED_PAUSE_S = 60, DAYS_PAUSE_S = 10, SLICE_MS = 100 };
 
 DB_STATEMENT(steward_partitions, "SELECT dari.make_partitions($1, $2)");
 
@@ -24,29 +24,57 @@ struct steward {
     struct backoff backoff;
     int32_t prepared;   /* the day partitions were last made for */
     bool have_prepared; /* … if at all */
+    usec days_again;    /* monotonic: not tried before */
     usec quiet_until;   /* real time: after a refusal, people need time more than logs */
 };
 
-static enum err_code make_partitions(struct steward *s, struct err *e)
+/* A new partition needs its table to itself for a moment. Behind a long reader (ledger verify)
+ * every writer would queue up with us: better to give way soon and come again. */
+static enum err_code make_partitions(struct steward *s, struct arena *a, int32_t today,
+                                     struct err *e)
 {
-    int32_t today = (int32_t)(clock_now() / USEC_DAY);
-    if (s->have_prepared && s->prepared == today) {
-        return ERR_NONE;
-    }
-    struct arena *a = arena_new(0);
     struct db_args q = {0};
     struct db_rows *rows;
     arg_day(&q, today);
     arg_i64(&q, PARTITION_DAYS);
-    enum err_code code = a ? db_run(s->db, a, &steward_partitions, &q, &rows, e)
-                           : ERR(e, ERR_NOMEM, 0, "no memory to make partitions");
+    enum err_code code = db_begin(s->db, e);
+    if (code == ERR_NONE) {
+        code = db_script(s->db, "SET LOCAL lock_timeout = '500ms'", e);
+    }
+    if (code == ERR_NONE) {
+        code = db_run(s->db, a, &steward_partitions, &q, &rows, e);
+    }
+    if (code == ERR_NONE) {
+        code = db_commit(s->db, e);
+    }
+    if (code == ERR_NONE) {
+        log_info("steward.partitions", "made=%lld days=%d", (long long)db_i64(rows, 0, 0),
+                 PARTITION_DAYS);
+    } else {
+        db_rollback(s->db);
+    }
+    return code;
+}
+
+/* Days are prepared well before they come, so a failure is only said; sealing goes on. */
+static enum err_code prepare_days(struct steward *s, struct err *e)
+{
+    int32_t today = (int32_t)(clock_now() / USEC_DAY);
+    if ((s->have_prepared && s->prepared == today) || clock_mono() < s->days_again) {
+        return ERR_NONE;
+    }
+    struct arena *a = arena_new(0);
+    enum err_code code =
+        a ? make_partitions(s, a, today, e) : ERR(e, ERR_NOMEM, 0, "no memory to make partitions");
+    arena_free(&a);
     if (code == ERR_NONE) {
         s->prepared = today;
         s->have_prepared = true;
-        log_info("steward.partitions", "made=%lld days=%d", (long long)db_i64(rows, 0, 0),
-                 PARTITION_DAYS);
+    } else if (db_alive(s->db)) {
+        log_err(LOG_WARN_, "steward.partitions", e);
+        s->days_again = clock_mono() + (usec)DAYS_PAUSE_S * USEC_SECOND;
+        code = ERR_NONE;
     }
-    arena_free(&a);
     return code;
 }
 
@@ -90,7 +118,7 @@ static enum err_code tick(struct steward *s, struct err *e)
     if (!s->db) {
         code = config_db(s->config, "steward", &s->db, e);
     }
-    code = code == ERR_NONE ? make_partitions(s, e) : code;
+    code = code == ERR_NONE ? prepare_days(s, e) : code;
     code = code == ERR_NONE ? look_at_feeds(s, e) : code;
     return code == ERR_NONE ? seal_all(s, e) : code;
 }

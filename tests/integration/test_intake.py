@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 
@@ -105,6 +106,33 @@ def repair(tap, s, m):
     tap.equal("received = mapped + ignored + quarantined", feed["received"], feed["mapped"] + feed["ignored"] + feed["quarantined"])
 
 
+def extend(tap, s, m):
+    """A mapping that learns to make a second event: the message then has events in two places of the stream."""
+    m.ask(adt("X1", mrn="60001"))
+    m.ask(adt("X2", mrn="60002"))
+    no, first = s.sql("SELECT no, first_seq FROM dari.message WHERE control_id = 'X1'")[0]
+    path = s.home + "/mappings/hl7v2/patients.xml"
+    text = open(path, encoding="utf-8").read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("MSH-9.2 in ('A08', 'A31')", "MSH-9.2 in ('A08', 'A31', 'A28')"))
+    out = s.run("message", "reprocess", no)
+    tap.check("an extended mapping: one new event", "1 new events" in out.stdout, out.stdout + out.stderr)
+    mine = [r[0] for r in s.sql(f"SELECT seq FROM dari.event WHERE message_no = {no} ORDER BY seq")]
+    tap.check("they do not lie together", len(mine) == 2 and mine[0] == first and int(mine[1]) > int(first) + 1, mine)
+    for reference in ("X1", no):
+        trace = json.loads(s.run("trace", reference, "--json").stdout)
+        tap.equal(f"dari trace {reference}: both, and nobody else's", [str(e["seq"]) for e in trace["events"]], mine)
+    shown = s.run("message", "show", no).stdout
+    tap.check("dari message show: from the first to the last", f"{mine[0]}-{mine[1]}, others between" in shown, shown)
+
+
+def huge(tap, s, m):
+    reply = m.ask(adt("C" * 70000, mrn="70001"))
+    tap.equal("a control id of 70000 bytes: an error", code(reply), "AE")
+    tap.check("with the place", b"MSH^1^10" in reply, reply[:500])
+    tap.equal("and the message is kept", s.one("SELECT count(*) FROM dari.message WHERE size > 70000 AND state = 'quarantined'"), "1")
+
+
 def sealed(tap, s):
     dump = str(s.sql("SELECT encode(sealed, 'escape') FROM dari.message LIMIT 50")) + str(s.sql("SELECT data FROM dari.event"))
     tap.check("stored messages and P2 fields are sealed", "길동" not in dump and "PID|" not in dump)
@@ -142,7 +170,34 @@ def mixed(tap, s):
     tap.check("the ledger verifies", said.returncode == 0, said.stderr)
 
 
+def reader(tap):
+    """A new day's partitions cannot be made behind a long reader: nobody waits for that, it is done later."""
+    with Site("reader", clock="2026-03-09T08:30:00+09:00") as s:
+        s.start("--only", "feed,steward")
+        wait_for("the partitions", lambda: "steward.partitions made=" in s.text())
+        m = s.mllp()
+        m.ask(adt("L1"))
+        psql = subprocess.Popen(["psql", s.conninfo(), "-qAtX", "-c", "BEGIN; SELECT count(*) FROM dari.ledger",
+                                 "-c", "SELECT pg_sleep(600)"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+        try:
+            wait_for("the reader", lambda: s.one("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"))
+            s.clock("2026-03-12T08:30:00+09:00")
+            wait_for("a refusal", lambda: "warn" in s.text() and "steward.partitions code=" in s.text())
+            tap.equal("a message is accepted meanwhile", code(m.ask(adt("L2", mrn="10002"))), "AA")
+            s.clock("2026-03-12T08:31:00+09:00")
+            wait_for("the seal", lambda: s.one("SELECT max(size) = (SELECT ledger FROM dari.stream) FROM dari.checkpoint") == "t")
+            tap.check("and the ledger is sealed", True)
+        finally:
+            psql.terminate()
+            psql.wait()
+            s.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()")
+        wait_for("the partitions of the new days", lambda: s.one("SELECT to_regclass('dari.event_20260318') IS NOT NULL") == "t")
+        tap.check("the partitions come later", True)
+
+
 def test(tap):
+    reader(tap)
     with Site("intake", feed='max-group="16"') as s:
         for part in ("hl7v2", "tables"):
             shutil.copytree(ROOT + "/mappings/" + part, s.home + "/mappings/" + part)
@@ -156,6 +211,8 @@ def test(tap):
         away(tap, s, m)
         pause(tap, s, m)
         repair(tap, s, m)
+        extend(tap, s, m)
+        huge(tap, s, m)
         sealed(tap, s)
     with Site("refuse", feed='refuse-reused-id="yes" accept-quarantined="yes"') as s:
         s.start("--only", "feed")

@@ -340,6 +340,11 @@ int cmd_message(int argc, char **argv)
         (!lists && !shows && strcmp(verb, "reprocess") != 0)) {
         return command_usage("message", "say list, show NUMBER or reprocess");
     }
+    if (o.state && strcmp(o.state, "mapped") != 0 && strcmp(o.state, "ignored") != 0 &&
+        strcmp(o.state, "quarantined") != 0) {
+        return command_usage("message", "--state is mapped, ignored or quarantined, not %s",
+                             o.state);
+    }
     struct session s;
     if (session_open(&s, "message", o.config, &status)) {
         if (lists) {

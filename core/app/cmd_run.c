@@ -81,28 +81,37 @@ static bool wanted(const char *only, const struct child *c)
 static void add(struct supervisor *s, const char *only, const struct role *role,
                 const struct config_feed *feed)
 {
-    if (s->count == MAX_CHILDREN) {
-        return;
-    }
     struct child c = {.role = role, .feed = feed};
     snprintf(c.name, sizeof c.name, feed ? "%s:%s" : "%s", role->name, feed ? feed->name : "");
-    if (wanted(only, &c)) {
-        s->children[s->count++] = c;
+    if (wanted(only, &c) && s->count++ < MAX_CHILDREN) {
+        s->children[s->count - 1] = c;
     }
 }
 
-static bool known_roles(const char *only)
+static void add_all(struct supervisor *s, const char *only)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        bool feeds = roles[i].run == role_feed;
+        for (size_t k = 0; k < (feeds ? s->config->feed_count : 1); k++) {
+            add(s, only, &roles[i], feeds ? &s->config->feeds[k] : NULL);
+        }
+    }
+}
+
+/* A word that names nobody would start nothing, and say nothing. */
+static bool known_words(const struct supervisor *s, const char *only)
 {
     struct str rest = str_of(only), one;
     while (only && str_next(&rest, ',', &one)) {
         bool known = false;
-        for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-            known |= str_is(str_cut(one, 0, str_find(one, ':', 0)), roles[i].name);
+        for (size_t i = 0; i < s->count; i++) {
+            known |= str_is(one, s->children[i].name) || str_is(one, s->children[i].role->name);
         }
         if (!known) {
-            fprintf(stderr,
-                    "dari run: there is no role %.*s (feed, relay, segment, messaging, steward)\n",
-                    STR_ARG(one));
+            command_failed("run",
+                           "there is no role %.*s (feed, relay, segment, messaging, steward; "
+                           "feed:NAME for one feed)",
+                           STR_ARG(one));
             return false;
         }
     }
@@ -365,9 +374,6 @@ int cmd_run(int argc, char **argv)
     if (left != 0) {
         return left < 0 ? status : command_usage("run", "unexpected word %s", argv[1]);
     }
-    if (!known_roles(only)) {
-        return EXIT_USAGE;
-    }
     struct arena *a = arena_new(0);
     static struct supervisor s;
     struct err e = {0};
@@ -376,14 +382,16 @@ int cmd_run(int argc, char **argv)
         arena_free(&a);
         return status;
     }
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-        if (strcmp(roles[i].name, "feed") != 0) {
-            add(&s, only, &roles[i], NULL);
-            continue;
-        }
-        for (size_t k = 0; k < s.config->feed_count; k++) {
-            add(&s, only, &roles[i], &s.config->feeds[k]);
-        }
+    add_all(&s, only);
+    if (s.count > MAX_CHILDREN || !known_words(&s, only)) {
+        status = s.count > MAX_CHILDREN
+                     ? command_failed("run",
+                                      "%zu processes, %d are possible: share the feeds among "
+                                      "several dari run --only",
+                                      s.count, MAX_CHILDREN)
+                     : EXIT_USAGE;
+        arena_free(&a);
+        return status;
     }
     enum err_code code = log_open("run", s.config->log4crc, &e);
     if (code == ERR_NONE) {

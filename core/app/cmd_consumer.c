@@ -49,10 +49,13 @@ static enum err_code make_key(struct wishes *w, struct err *e)
     if (!str_ends(path, STR(".key")) || path.n >= sizeof w->public_file) {
         return ERR(e, ERR_VALUE, 0, "--new-key needs a file name that ends with .key");
     }
-    if (file_exists(w->new_key)) {
-        return ERR(e, ERR_EXISTS, 0, "%s exists: keys are never overwritten", w->new_key);
+    char public_file[sizeof w->public_file];
+    snprintf(public_file, sizeof public_file, "%.*s.pub", (int)path.n - 4, path.p);
+    if (file_exists(w->new_key) || file_exists(public_file)) {
+        return ERR(e, ERR_EXISTS, 0, "%s exists: keys are never overwritten",
+                   file_exists(w->new_key) ? w->new_key : public_file);
     }
-    snprintf(w->public_file, sizeof w->public_file, "%.*s.pub", (int)path.n - 4, path.p);
+    memcpy(w->public_file, public_file, sizeof public_file); /* from here on drop_key() may */
     enum err_code code = curve_pair(w->public_key, secret_key, e);
     if (code == ERR_NONE) {
         snprintf(line, sizeof line, "%s\n", secret_key);

@@ -19,13 +19,6 @@ static const char help[] =
     "\n"
     "Back up site.key: without it stored messages stay sealed for ever.\n";
 
-static int usage(const char *what, const char *arg)
-{
-    fprintf(stderr, "dari keys: %s%s%s (see dari keys --help)\n", what, arg ? " " : "",
-            arg ? arg : "");
-    return EXIT_USAGE;
-}
-
 /* The ledger's key as most tools want it: 32 bytes in hexadecimal. */
 static void print_ledger_key(const char *folder)
 {
@@ -53,8 +46,7 @@ static int init(const char *folder)
     struct err e = {0};
     enum err_code code = keys_init(folder, &e);
     if (code != ERR_NONE && code != ERR_EXISTS) {
-        fprintf(stderr, "dari keys: %s\n", e.msg);
-        return EXIT_REFUSED;
+        return command_failed("keys", "%s", e.msg);
     }
     printf(code == ERR_EXISTS ? "all keys were there already in %s\n" : "made keys in %s\n",
            folder);
@@ -62,8 +54,7 @@ static int init(const char *folder)
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
         char key[CURVE_TEXT];
         if (curve_read(folder, curves[i].file, key, &e) != ERR_NONE) {
-            fprintf(stderr, "dari keys: %s\n", e.msg);
-            return EXIT_REFUSED;
+            return command_failed("keys", "%s", e.msg);
         }
         printf("  %-14s %s   %s\n", curves[i].file, key, curves[i].use);
     }
@@ -85,30 +76,17 @@ static int init_configured(const char *config_file)
 int cmd_keys(int argc, char **argv)
 {
     const char *folder = NULL, *config_file = NULL;
-    bool wants_init = false;
-    for (int i = 1; i < argc; i++) {
-        bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--help") == 0) {
-            fputs(help, stdout);
-            return EXIT_DONE;
-        }
-        if (strcmp(argv[i], "--folder") == 0 && more) {
-            folder = argv[++i];
-        } else if (strcmp(argv[i], "--config") == 0 && more) {
-            config_file = argv[++i];
-        } else if (strcmp(argv[i], "--folder") == 0 || strcmp(argv[i], "--config") == 0) {
-            return usage("a value is missing after", argv[i]);
-        } else if (strcmp(argv[i], "init") == 0 && !wants_init) {
-            wants_init = true;
-        } else {
-            return usage("cannot understand", argv[i]);
-        }
+    const struct command_option options[] = {
+        {"--folder", &folder, NULL}, {"--config", &config_file, NULL}, {0}};
+    int status, left = command_options(argc, argv, help, options, &status);
+    if (left < 0) {
+        return status;
     }
-    if (!wants_init) {
-        return usage("say what to do: init", NULL);
+    if (left != 1 || strcmp(argv[1], "init") != 0) {
+        return command_usage("keys", "say what to do: init");
     }
     if (folder && config_file) {
-        return usage("--folder and --config exclude each other", NULL);
+        return command_usage("keys", "--folder and --config exclude each other");
     }
     return folder ? init(folder) : init_configured(config_file);
 }

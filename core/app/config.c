@@ -198,13 +198,9 @@ static void read_database(struct reader *r, const struct xml_node *n, struct con
     c->migrate = o.migrate;
     c->set_role = o.set_role;
     if (o.file[0] && !o.conninfo[0]) {
-        struct str text;
-        struct err e;
-        /* Read when used (config_db): the file may be made after the configuration was checked. */
+        /* Read when used: the file may be made after the configuration was checked. */
+        c->conninfo = NULL;
         c->conninfo_file = o.file;
-        if (file_read(r->a, o.file, 4096, &text, &e) == ERR_NONE) {
-            c->conninfo = arena_z(r->a, str_trim(text));
-        }
     } else if (!o.conninfo[0] && n) {
         problem_add(r->p, r->path, xml_line(n), "<database> needs conninfo or conninfo-file");
     }
@@ -397,6 +393,26 @@ const struct config *config_open(struct arena *a, const char *path, int *status)
     return c;
 }
 
+const char *config_conninfo(const struct config *c, struct arena *a, struct err *e)
+{
+    struct str text;
+    if (!c->conninfo_file) {
+        return c->conninfo;
+    }
+    enum err_code code = file_read(a, c->conninfo_file, 4096, &text, e);
+    if (code == ERR_NOTFOUND) {
+        ERR(e, ERR_DB, 0,
+            "%s does not exist: start the database (deploy/postgres.sh start var/postgres) or set "
+            "conninfo",
+            c->conninfo_file);
+    }
+    const char *z = code == ERR_NONE ? arena_z(a, str_trim(text)) : NULL;
+    if (code == ERR_NONE && !z) {
+        ERR(e, ERR_NOMEM, 0, "no memory");
+    }
+    return z;
+}
+
 enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e)
 {
     char name[64], app[64];
@@ -406,22 +422,10 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
     if (!a) {
         return ERR(e, ERR_NOMEM, 0, "no memory");
     }
-    struct db_settings s = {.conninfo = c->conninfo,
+    struct db_settings s = {.conninfo = config_conninfo(c, a, e),
                             .role = c->set_role && strcmp(role, "migrate") != 0 ? name : NULL,
                             .app = app};
-    struct str text;
-    enum err_code code = ERR_NONE;
-    if (c->conninfo_file) {
-        code = file_read(a, c->conninfo_file, 4096, &text, e);
-        if (code != ERR_NONE) {
-            code = ERR(e, ERR_DB, 0,
-                       "%s does not exist: start the database (deploy/postgres.sh start "
-                       "var/postgres) or set conninfo",
-                       c->conninfo_file);
-        } else {
-            s.conninfo = arena_z(a, str_trim(text));
-        }
-    }
+    enum err_code code = s.conninfo ? ERR_NONE : ERR_DB;
     if (code == ERR_NONE) {
         code = db_open(&s, out, e);
         if (code == ERR_DB && str_starts(str_of(e->msg), STR("could not reach"))) {

@@ -34,7 +34,7 @@ struct config {
     const char *file, *home;
     const char *site, *site_name, *site_phone, *site_sender, *zone;
     const char *keys;          /* folder */
-    const char *conninfo;      /* PostgreSQL; of the moment of loading when it stands in a file */
+    const char *conninfo;      /* PostgreSQL; NULL when it stands in a file: config_conninfo() */
     const char *conninfo_file; /* or NULL */
     bool set_role;             /* SET ROLE dari_<role> after connecting */
     bool migrate;              /* dari run applies migrations first */
@@ -74,6 +74,9 @@ const struct config *config_load(struct arena *a, const char *path, struct probl
 
 /* Same, for commands: prints the problems on standard error. *status is the exit status (1). */
 const struct config *config_open(struct arena *a, const char *path, int *status);
+
+/* The connection string of this moment; NULL when its file is not there (yet). */
+const char *config_conninfo(const struct config *c, struct arena *a, struct err *e);
 
 /* The database of a role, opened and checked for its version. Prints nothing. */
 enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e);

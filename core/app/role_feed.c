@@ -27,14 +27,7 @@ struct feed {
 static const char *conninfo(void *ctx, struct arena *a, struct err *e)
 {
     const struct feed *f = ctx;
-    struct str text;
-    if (!f->config->conninfo_file) {
-        return f->config->conninfo;
-    }
-    if (file_read(a, f->config->conninfo_file, 4096, &text, e) != ERR_NONE) {
-        return NULL;
-    }
-    return arena_z(a, str_trim(text));
+    return config_conninfo(f->config, a, e);
 }
 
 /* The door opens when the database's state is known, so that nobody is turned away just for being

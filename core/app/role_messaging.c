@@ -2,8 +2,8 @@
  * The messaging role: reads the stream, plans, hands over what is due. One loop that waits for the
  * stream and looks at the clock at least five times a second, since the clock may be moved.
  */
+#include "core/app/consumer.h"
 #include "core/app/role.h"
-
 #include "core/base/log.h"
 #include "core/messaging/messaging.h"
 #include "core/stream/client.h"
@@ -24,7 +24,6 @@ struct role_state {
     struct templates templates;
     struct journeys journeys;
     struct messaging *messaging;
-    char server_key[CURVE_TEXT], public_key[CURVE_TEXT], secret_key[CURVE_TEXT];
     struct db *db;
     struct stream_client *stream;
     struct backoff backoff;
@@ -63,15 +62,6 @@ static enum err_code load(struct role_state *s, struct err *e)
     if (code == ERR_NONE) {
         code = keyring_open(c->keys, &s->keys, e);
     }
-    if (code == ERR_NONE) {
-        code = curve_read(c->keys, "stream.pub", s->server_key, e);
-    }
-    if (code == ERR_NONE) {
-        code = curve_read(c->keys, "messaging.pub", s->public_key, e);
-    }
-    if (code == ERR_NONE) {
-        code = curve_read(c->keys, "messaging.key", s->secret_key, e);
-    }
     const struct messaging_settings settings = {
         .site = c->site,
         .site_name = c->site_name,
@@ -89,18 +79,19 @@ static enum err_code load(struct role_state *s, struct err *e)
 
 static enum err_code open_stream(struct role_state *s, int64_t from, struct err *e)
 {
-    char endpoint[512];
-    snprintf(endpoint, sizeof endpoint, "ipc://%s", s->config->relay.local);
-    const struct stream_settings settings = {
-        .endpoint = endpoint,
-        .server_key = s->server_key,
-        .public_key = s->public_key,
-        .secret_key = s->secret_key,
-        .site = s->config->site,
-        .from = from,
-        .messages = MESSAGING_BATCH,
-    };
-    return stream_open(&settings, &s->stream, e);
+    struct stream_settings settings;
+    struct arena *a = arena_new(0);
+    if (!a) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for the stream");
+    }
+    enum err_code code = consumer_settings(s->config, a, "messaging", NULL, &settings, e);
+    if (code == ERR_NONE) {
+        settings.from = from;
+        settings.messages = MESSAGING_BATCH;
+        code = stream_open(&settings, &s->stream, e);
+    }
+    arena_free(&a);
+    return code;
 }
 
 /* Database, unfinished hand-overs, then the stream from where our own tables are. */

@@ -73,6 +73,37 @@ CREATE TABLE dari.feed_count (
     PRIMARY KEY (site, feed, day)
 ) WITH (fillfactor = 70);
 
+-- HL7 v2 sequence numbers (MSH-13): the number of the last message taken, written in its transaction;
+-- NULL after a resynchronization, when the next number is taken whatever it is.
+CREATE TABLE dari.feed_sequence (
+    site text NOT NULL,
+    feed text NOT NULL,
+    last bigint CHECK (last > 0),
+    at   timestamptz NOT NULL,
+    PRIMARY KEY (site, feed)
+) WITH (fillfactor = 50);
+
+-- A number was expected and a higher one came. Its sender was refused until the missing ones came.
+CREATE TABLE dari.feed_gap (
+    site     text NOT NULL,
+    feed     text NOT NULL,
+    expected bigint NOT NULL,
+    got      bigint NOT NULL,            -- the latest
+    first_at timestamptz NOT NULL,
+    last_at  timestamptz NOT NULL,
+    seen     bigint NOT NULL DEFAULT 1,
+    PRIMARY KEY (site, feed, expected)
+);
+
+-- Feeds that have fallen silent against their usual hours: a row for as long as it lasts, so that it is told
+-- once on entering and once on leaving, also over restarts.
+CREATE TABLE dari.feed_silence (
+    site  text NOT NULL,
+    feed  text NOT NULL,
+    since timestamptz NOT NULL,          -- when the last message came, or the hours began
+    PRIMARY KEY (site, feed)
+);
+
 -- The stream. data: JSON object of the fields of class P0, P1 and P3; sealed: JSON object of the P2
 -- fields (context site/event/id), NULL when there are none.
 CREATE TABLE dari.event (
@@ -95,6 +126,11 @@ CREATE TABLE dari.event (
 ) PARTITION BY RANGE (day);
 CREATE TABLE dari.event_other PARTITION OF dari.event DEFAULT;
 CREATE INDEX event_id ON dari.event (site, id);
+-- What `dari trace` needs to go forward: the events that an event led to, and the events of one
+-- planned message. Both are partial, so that intake pays nothing for them.
+CREATE INDEX event_cause ON dari.event (site, cause) WHERE cause IS NOT NULL;
+CREATE INDEX event_message_key ON dari.event (site, (substring(data FROM '"message_key":"([0-9a-z]{26})"')))
+    WHERE type LIKE 'message.%';
 
 -- The ledger: one canonical line of text per step of a flow, `kind key=value …`, without blanks in
 -- values and without patient data. The steward hashes it into tiles and signs checkpoints.
@@ -229,137 +265,154 @@ BEGIN
 END $$;
 
 -- Intake: one group of messages with their events and ledger entries; the whole step from "received"
--- to "committed" in one statement. Arrays are parallel; events name their message by its place (from
--- 1) and come in order. Returns one row per message: outcome 0 new, 1 seen before (the stored reply
--- comes back), 2 new with a control id that another body used before (flagged, or refused with
--- p_refusals when that is not NULL).
+-- to "committed" in one statement. Arrays are parallel; events name their message by its place (from 1),
+-- come in order, and p_events says how many there are of each message. p_sealed_digests: SHA-256 of the
+-- sealed message; p_digests: SHA-256 over the dari.event_digest() of its events, '-' without events; both
+-- hexadecimal. p_before: how many events of the group come before each message's. p_tally: how many messages
+-- are mapped, ignored, quarantined. No control id but '' may come twice. Returns one row per message: outcome 0 new, 1 seen before (the stored reply comes back), 2
+-- new with a control id that another body used before (flagged, or refused with p_refusals when that is
+-- not NULL).
+--
+-- Its cost must depend neither on what is stored nor on what the planner believes about it: every look-up is a
+-- correlated one behind LIMIT, which no plan can turn into a scan or a join over the whole table; the tables of
+-- messages are read only when a message came twice; digests come from intake, which has the bytes at hand.
 CREATE FUNCTION dari.commit_group(
     p_site text, p_feed text, p_at timestamptz,
     p_ids bytea[], p_control_ids text[], p_types text[], p_states text[], p_reasons text[], p_places text[],
     p_mappings text[], p_patients text[], p_flags bigint[], p_charsets text[], p_sizes bigint[], p_sealed bytea[],
-    p_replies bytea[], p_codes text[], p_refusals bytea[],
+    p_sealed_digests text[], p_replies bytea[], p_codes text[], p_refusals bytea[], p_events bigint[],
+    p_before bigint[], p_digests text[], p_tally bigint[],
     e_message bigint[], e_ids text[], e_types text[], e_subjects text[], e_times timestamptz[],
-    e_tests boolean[], e_data text[], e_sealed bytea[])
+    e_tests boolean[], e_mappings text[], e_data text[], e_sealed bytea[])
 RETURNS TABLE (ord int, outcome int, no bigint, reply bytea)
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_day   date := (p_at AT TIME ZONE 'UTC')::date;
-    v_n     int := cardinality(p_ids);
-    v_nos   bigint[] := array_fill(NULL::bigint, ARRAY[v_n]); -- NULL: seen before
-    v_reuse boolean[] := array_fill(false, ARRAY[v_n]);
-    v_out   int[] := array_fill(0, ARRAY[v_n]);
-    v_events int;
-    v_new   int := 0;
-    v_head  bigint;
-    v_idx   bigint;
-    r       record;
+    v_day     date := (p_at AT TIME ZONE 'UTC')::date;
+    v_n       int := cardinality(p_ids);
+    v_source  text := 'feed:' || p_feed;
+    v_begin   text := 'received site=' || p_site || ' feed=' || p_feed || ' message=';
+    v_end     text := ' at=' || dari.instant(p_at) || ' idx=';
+    v_nos     bigint[] := '{}'; -- the number of each message, used when it is new
+    v_new     bigint[]; -- numbers of new messages
+    v_reused  bigint[]; -- of new messages, those whose control id another body used
+    v_refused bigint[] := '{}'; -- of those, the ones to refuse
+    v_all     boolean;  -- all are new and none is refused: the usual case, in which the next ones are as given
+    v_counts  bigint[] := p_events;
+    v_before  bigint[] := p_before;
+    v_tally   bigint[] := p_tally;
+    v_rank    bigint[]; -- else: of each message among the new ones,
+    v_place   bigint[]; -- and of each event among those that stay
+    v_events  bigint := cardinality(e_ids);
+    v_count   bigint := v_n;
+    v_head    bigint;
+    v_idx     bigint;
 BEGIN
-    FOR r IN
-        WITH k AS (
-            SELECT i::int AS i, c, d FROM unnest(p_control_ids, p_ids) WITH ORDINALITY AS u(c, d, i)
-        ), ins AS (
-            INSERT INTO dari.message_key (site, feed, control_id, id, no, day)
-            SELECT p_site, p_feed, k.c, k.d, nextval('dari.message_no'), v_day FROM k ORDER BY k.i
-            ON CONFLICT DO NOTHING
-            RETURNING message_key.control_id, message_key.id, message_key.no
-        )
-        SELECT k.i, ins.no,
-               EXISTS (SELECT 1 FROM dari.message_key o
-                       WHERE o.site = p_site AND o.feed = p_feed AND o.control_id = k.c AND o.id <> k.d)
-               OR EXISTS (SELECT 1 FROM k k2 WHERE k2.c = k.c AND k2.d <> k.d AND k2.i < k.i) AS reuse
-        FROM k JOIN ins ON ins.control_id = k.c AND ins.id = k.d
-        ORDER BY k.i
-    LOOP
-        v_nos[r.i] := r.no;
-        v_reuse[r.i] := r.reuse AND p_control_ids[r.i] <> '';
-        v_new := v_new + 1;
-        IF v_reuse[r.i] THEN
-            v_out[r.i] := 2;
-        END IF;
+    FOR i IN 1 .. v_n LOOP
+        v_nos[i] := nextval('dari.message_no');
     END LOOP;
+    WITH ins AS (
+        INSERT INTO dari.message_key (site, feed, control_id, id, no, day)
+        SELECT p_site, p_feed, p_control_ids[i], p_ids[i], v_nos[i], v_day FROM generate_series(1, v_n) AS i
+        ON CONFLICT DO NOTHING
+        RETURNING message_key.no, message_key.control_id <> '' AND
+            (SELECT true FROM dari.message_key o
+             WHERE o.site = p_site AND o.feed = p_feed AND o.control_id = message_key.control_id LIMIT 1) AS reused
+    )
+    SELECT coalesce(array_agg(ins.no), '{}'), coalesce(array_agg(ins.no) FILTER (WHERE ins.reused), '{}')
+    INTO v_new, v_reused FROM ins;
+    IF p_refusals IS NOT NULL THEN
+        v_refused := v_reused;
+    END IF;
+    v_all := cardinality(v_new) = v_n AND cardinality(v_refused) = 0;
 
-    IF v_new > 0 THEN
-        SELECT count(*) INTO v_events FROM unnest(e_message::int[]) AS m
-        WHERE v_nos[m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[m]);
-        UPDATE dari.stream AS s SET head = s.head + v_events, ledger = s.ledger + v_new
-        WHERE s.site = p_site RETURNING s.head - v_events, s.ledger - v_new INTO STRICT v_head, v_idx;
+    IF NOT v_all THEN
+        v_count := cardinality(v_new);
+        SELECT array_agg(w.c ORDER BY w.i), array_agg(w.before ORDER BY w.i), array_agg(w.rank ORDER BY w.i),
+               coalesce(sum(w.c), 0)
+        INTO v_counts, v_before, v_rank, v_events
+        FROM (SELECT x.i, x.c, sum(x.c) OVER (ORDER BY x.i) - x.c AS before,
+                     count(*) FILTER (WHERE x.new) OVER (ORDER BY x.i) AS rank
+              FROM (SELECT u.i, u.n = ANY (v_new) AS new,
+                           CASE WHEN u.n = ANY (v_new) AND NOT u.n = ANY (v_refused) THEN u.c ELSE 0 END AS c
+                    FROM unnest(p_events, v_nos) WITH ORDINALITY AS u(c, n, i)) AS x) AS w;
+        SELECT array_agg(w.k ORDER BY w.i) INTO v_place
+        FROM (SELECT u.i, count(*) FILTER (WHERE v_counts[u.m] > 0) OVER (ORDER BY u.i) AS k
+              FROM unnest(e_message) WITH ORDINALITY AS u(m, i)) AS w;
+        SELECT ARRAY[count(*) FILTER (WHERE u.state = 'mapped' AND NOT u.n = ANY (v_refused)),
+                     count(*) FILTER (WHERE u.state = 'ignored' AND NOT u.n = ANY (v_refused)),
+                     count(*) FILTER (WHERE u.state = 'quarantined' OR u.n = ANY (v_refused))]
+        INTO v_tally FROM unnest(p_states, v_nos) AS u(state, n) WHERE u.n = ANY (v_new);
+    END IF;
 
-        WITH e AS (
-            SELECT u.*, v_head + row_number() OVER (ORDER BY u.i) AS seq
-            FROM unnest(e_message::int[], e_ids, e_types, e_subjects, e_times, e_tests, e_data, e_sealed)
-                 WITH ORDINALITY AS u(m, id, type, subject, time, test, data, sealed, i)
-            WHERE v_nos[u.m] IS NOT NULL AND (p_refusals IS NULL OR NOT v_reuse[u.m])
-        ), ins AS (
+    IF v_count > 0 THEN
+        UPDATE dari.stream AS s SET head = s.head + v_events, ledger = s.ledger + v_count
+        WHERE s.site = p_site RETURNING s.head - v_events, s.ledger - v_count INTO STRICT v_head, v_idx;
+
+        IF v_events > 0 THEN
             INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no,
                                     mapping, test, data, sealed)
-            SELECT p_site, e.seq, v_day, e.id, e.type, e.subject, e.time, p_at, 'feed:' || p_feed, v_nos[e.m],
-                   p_mappings[e.m], e.test, e.data, e.sealed
-            FROM e
-        ), per AS (
-            SELECT e.m, min(e.seq) AS first, count(*)::int AS n,
-                   encode(sha256(string_agg(dari.event_digest(e.id, e.type, e.subject, e.time, 'feed:' || p_feed,
-                                                     NULL, p_mappings[e.m], e.test, e.data, e.sealed), ''::bytea
-                                            ORDER BY e.seq)), 'hex') AS digest
-            FROM e GROUP BY e.m
-        ), m AS (
-            SELECT u.*, per.first, coalesce(per.n, 0) AS n, per.digest,
-                   row_number() OVER (ORDER BY u.i) AS k,
-                   v_reuse[u.i] AND p_refusals IS NOT NULL AS refused
-            FROM unnest(p_ids, p_control_ids, p_types, p_states, p_reasons, p_places, p_mappings, p_patients,
-                        p_flags::int[], p_charsets, p_sizes::int[], p_sealed, p_replies, p_codes)
-                 WITH ORDINALITY AS u(id, control_id, type, state, reason, place, mapping, patient,
-                                      flags, charset, size, sealed, reply, code, i)
-            LEFT JOIN per ON per.m = u.i
-            WHERE v_nos[u.i] IS NOT NULL
-        ), msg AS (
-            INSERT INTO dari.message (site, day, no, id, feed, received_at, control_id, type, state, reason, place,
-                                      mapping, patient, flags, charset, size, first_seq, events, sealed, reply)
-            SELECT p_site, v_day, v_nos[m.i], m.id, p_feed, p_at, m.control_id, m.type,
-                   CASE WHEN m.refused THEN 'quarantined' ELSE m.state END,
-                   CASE WHEN m.refused THEN 'control id was used for another message' ELSE m.reason END,
-                   m.place, m.mapping, m.patient, m.flags | v_reuse[m.i]::int, m.charset, m.size, m.first, m.n,
-                   m.sealed, CASE WHEN m.refused THEN p_refusals[m.i] ELSE m.reply END
-            FROM m
-        ), cnt AS (
-            INSERT INTO dari.feed_count AS f (site, feed, day, received, mapped, ignored, quarantined, events, last_at)
-            SELECT p_site, p_feed, v_day, count(*), count(*) FILTER (WHERE m.state = 'mapped' AND NOT m.refused),
-                   count(*) FILTER (WHERE m.state = 'ignored' AND NOT m.refused),
-                   count(*) FILTER (WHERE m.state = 'quarantined' OR m.refused), v_events, p_at
-            FROM m
-            ON CONFLICT (site, feed, day) DO UPDATE
-            SET received = f.received + excluded.received, mapped = f.mapped + excluded.mapped,
-                ignored = f.ignored + excluded.ignored, quarantined = f.quarantined + excluded.quarantined,
-                events = f.events + excluded.events, last_at = excluded.last_at
-        )
+            SELECT p_site, v_head + CASE WHEN v_all THEN i ELSE v_place[i] END, v_day, e_ids[i], e_types[i],
+                   e_subjects[i], e_times[i], p_at, v_source, v_nos[e_message[i]], e_mappings[i], e_tests[i],
+                   e_data[i], e_sealed[i]
+            FROM generate_series(1, cardinality(e_ids)) AS i WHERE v_all OR v_counts[e_message[i]] > 0;
+        END IF;
+
+        INSERT INTO dari.message (site, day, no, id, feed, received_at, control_id, type, state, reason, place,
+                                  mapping, patient, flags, charset, size, first_seq, events, sealed, reply)
+        SELECT p_site, v_day, v_nos[i], p_ids[i], p_feed, p_at, p_control_ids[i], p_types[i],
+               CASE WHEN v_nos[i] = ANY (v_refused) THEN 'quarantined' ELSE p_states[i] END,
+               CASE WHEN v_nos[i] = ANY (v_refused) THEN 'control id was used for another message' ELSE p_reasons[i] END,
+               p_places[i], p_mappings[i], p_patients[i], p_flags[i]::int | (v_nos[i] = ANY (v_reused))::int,
+               p_charsets[i], p_sizes[i]::int, CASE WHEN v_counts[i] > 0 THEN v_head + v_before[i] + 1 END,
+               v_counts[i]::int, p_sealed[i],
+               CASE WHEN v_nos[i] = ANY (v_refused) THEN p_refusals[i] ELSE p_replies[i] END
+        FROM generate_series(1, v_n) AS i WHERE v_all OR v_nos[i] = ANY (v_new);
+
         INSERT INTO dari.ledger (site, idx, day, body)
-        SELECT p_site, v_idx + m.k, v_day,
-               'received site=' || p_site || ' feed=' || p_feed || ' message=' || v_nos[m.i]
-               || ' id=' || encode(m.id, 'hex') || ' digest=' || encode(sha256(m.sealed), 'hex')
-               || ' state=' || CASE WHEN m.refused THEN 'quarantined' ELSE m.state END
-               || ' reply=' || CASE WHEN m.refused THEN left(m.code, 1) || 'R' ELSE m.code END || ' mapping=' || coalesce(m.mapping, '-')
-               || ' events=' || CASE WHEN m.n > 0 THEN m.first || '-' || (m.first + m.n - 1) ELSE '-' END
-               || ' eventsdigest=' || coalesce(m.digest, '-')
-               || ' at=' || dari.instant(p_at) || ' idx=' || (v_idx + m.k)
-        FROM m;
+        SELECT p_site, v_idx + CASE WHEN v_all THEN i ELSE v_rank[i] END, v_day,
+               v_begin || v_nos[i] || ' id=' || encode(p_ids[i], 'hex') || ' digest=' || p_sealed_digests[i]
+               || ' state=' || CASE WHEN v_nos[i] = ANY (v_refused) THEN 'quarantined' ELSE p_states[i] END
+               || ' reply=' || CASE WHEN v_nos[i] = ANY (v_refused) THEN left(p_codes[i], 1) || 'R' ELSE p_codes[i] END
+               || ' mapping=' || coalesce(p_mappings[i], '-')
+               || CASE WHEN v_counts[i] > 0
+                       THEN ' events=' || (v_head + v_before[i] + 1) || '-' || (v_head + v_before[i] + v_counts[i])
+                            || ' eventsdigest=' || p_digests[i]
+                       ELSE ' events=- eventsdigest=-' END
+               || v_end || (v_idx + CASE WHEN v_all THEN i ELSE v_rank[i] END)
+        FROM generate_series(1, v_n) AS i WHERE v_all OR v_nos[i] = ANY (v_new);
     END IF;
 
-    IF v_new < v_n THEN
-        INSERT INTO dari.feed_count AS f (site, feed, day, duplicates, last_at)
-        VALUES (p_site, p_feed, v_day, v_n - v_new, p_at)
-        ON CONFLICT (site, feed, day) DO UPDATE
-        SET duplicates = f.duplicates + excluded.duplicates, last_at = excluded.last_at;
-    END IF;
+    INSERT INTO dari.feed_count AS f (site, feed, day, received, mapped, ignored, quarantined, duplicates, events,
+                                      last_at)
+    VALUES (p_site, p_feed, v_day, v_count, v_tally[1], v_tally[2], v_tally[3], v_n - v_count, v_events, p_at)
+    ON CONFLICT (site, feed, day) DO UPDATE
+    SET received = f.received + excluded.received, mapped = f.mapped + excluded.mapped,
+        ignored = f.ignored + excluded.ignored, quarantined = f.quarantined + excluded.quarantined,
+        duplicates = f.duplicates + excluded.duplicates, events = f.events + excluded.events,
+        last_at = excluded.last_at;
 
-    RETURN QUERY
-        SELECT u.i::int, CASE WHEN v_nos[u.i] IS NULL THEN 1 ELSE v_out[u.i] END,
-               coalesce(v_nos[u.i], k.no),
-               CASE WHEN v_nos[u.i] IS NULL THEN m.reply
-                    WHEN v_reuse[u.i] AND p_refusals IS NOT NULL THEN p_refusals[u.i] END
-        FROM unnest(p_control_ids, p_ids) WITH ORDINALITY AS u(c, d, i)
-        LEFT JOIN dari.message_key k ON v_nos[u.i] IS NULL AND k.site = p_site AND k.feed = p_feed
-                                    AND k.control_id = u.c AND k.id = u.d
-        LEFT JOIN dari.message m ON m.site = p_site AND m.day = k.day AND m.no = k.no
-        ORDER BY u.i;
+    IF v_count = v_n THEN
+        RETURN QUERY
+            SELECT i, CASE WHEN v_nos[i] = ANY (v_reused) THEN 2 ELSE 0 END, v_nos[i],
+                   CASE WHEN v_nos[i] = ANY (v_refused) THEN p_refusals[i] END
+            FROM generate_series(1, v_n) AS i;
+    ELSE
+        RETURN QUERY
+            SELECT u.i::int,
+                   CASE WHEN NOT u.n = ANY (v_new) THEN 1 WHEN u.n = ANY (v_reused) THEN 2 ELSE 0 END,
+                   CASE WHEN u.n = ANY (v_new) THEN u.n ELSE k.no END,
+                   CASE WHEN NOT u.n = ANY (v_new) THEN m.reply
+                        WHEN u.n = ANY (v_refused) THEN p_refusals[u.i] END
+            FROM unnest(p_control_ids, p_ids, v_nos) WITH ORDINALITY AS u(c, d, n, i)
+            LEFT JOIN LATERAL (
+                SELECT x.no, x.day FROM dari.message_key x
+                WHERE NOT u.n = ANY (v_new) AND x.site = p_site AND x.feed = p_feed
+                  AND x.control_id = u.c AND x.id = u.d LIMIT 1) AS k ON true
+            LEFT JOIN LATERAL (
+                SELECT x.reply FROM dari.message x
+                WHERE x.site = p_site AND x.day = k.day AND x.no = k.no LIMIT 1) AS m ON true
+            ORDER BY u.i;
+    END IF;
 END $$;
 
 -- Events that do not come from a feed's group: derived ones (segment.entered, message.requested, …) and

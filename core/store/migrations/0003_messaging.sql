@@ -85,3 +85,5 @@ CREATE TABLE dari.plan (
 CREATE INDEX plan_due ON dari.plan (site, due_at) WHERE state = 'planned';
 CREATE INDEX plan_handing ON dari.plan (site, next_try_at) WHERE state = 'handing';
 CREATE INDEX plan_patient ON dari.plan (site, patient);
+-- What was planned because of an event (dari trace).
+CREATE INDEX plan_cause ON dari.plan (site, cause);

@@ -129,7 +129,7 @@ def verdict(s, journals):
 
 
 def test(tap):
-    with Site("oracle") as s:
+    with Site(os.environ.get("DARI_SITE", "oracle")) as s:
         s.start("--only", "feed,relay,steward")
         consumer, over, killed = Consumer(s), threading.Event(), collections.Counter()
         consumer.start()

@@ -38,6 +38,7 @@ CREATE TABLE dari.message (
     charset     text,
     size        int NOT NULL,
     first_seq   bigint,                  -- its events: first_seq .. first_seq + events - 1
+    last_seq    bigint,                  -- the newest of them when it was reprocessed: they need not lie together then
     events      int NOT NULL DEFAULT 0,
     sealed      bytea NOT NULL,          -- context of the seal: site/message/hex(id)
     reply       bytea NOT NULL,

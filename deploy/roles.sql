@@ -28,6 +28,7 @@ END $$;
 GRANT USAGE ON SEQUENCE dari.message_no TO dari_feed;
 GRANT SELECT, INSERT ON dari.message, dari.message_key TO dari_feed;
 GRANT SELECT, INSERT, UPDATE ON dari.feed_count, dari.feed_sequence, dari.feed_gap TO dari_feed;
+GRANT UPDATE (received_at, flags) ON dari.message TO dari_feed;  -- of what waited in its spool
 GRANT INSERT ON dari.event TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries

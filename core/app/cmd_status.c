@@ -1,6 +1,7 @@
 #include "core/app/command.h"
 #include "core/app/session.h"
 #include "core/base/file.h"
+#include "core/base/num.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +12,8 @@ static const char help[] =
     "\n"
     "What came in, what became of it, who reads the stream and how far. For every feed\n"
     "received = mapped + ignored + quarantined; duplicates are repetitions that were answered with "
-    "the stored reply.\n";
+    "the stored reply.\n"
+    "While the database is away it says how many accepted messages wait in the local spool.\n";
 
 DB_STATEMENT(status_feeds,
              "SELECT feed, sum(received), sum(mapped), sum(ignored), sum(quarantined), "
@@ -47,6 +49,46 @@ static enum err_code fetch(struct session *s, struct status *out, struct err *e)
     return ERR_NONE;
 }
 
+/* One of the counters that the feed writes into the run folder; 0 when there is none. */
+static int64_t counter(const struct session *s, const char *feed, const char *name)
+{
+    struct str text, line;
+    int64_t value = 0;
+    const char *path = arena_printf(s->arena, "%s/feed-%s.counters", s->config->run, feed);
+    if (!path || file_read(s->arena, path, 65536, &text, NULL) != ERR_NONE) {
+        return 0;
+    }
+    while (str_next(&text, '\n', &line) && line.n) {
+        size_t blank = str_find(line, ' ', 0);
+        if (str_is(str_cut(line, 0, blank), name)) {
+            num_i64(str_cut(line, blank + 1, line.n), 0, INT64_MAX, &value, NULL);
+        }
+    }
+    return value;
+}
+
+/* What waits for the database, and whether somebody must look at it. */
+static void print_spools(const struct session *s)
+{
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        const char *feed = s->config->feeds[i].name;
+        int64_t waiting = counter(s, feed, "in_spool"), damaged = counter(s, feed, "spool_damaged");
+        if (waiting) {
+            printf("spool      feed %s: %" PRId64 " accepted messages wait for the database\n",
+                   feed, waiting);
+        }
+        if (damaged) {
+            printf("spool      feed %s: DAMAGED, %" PRId64 " files set aside in %s\n", feed,
+                   damaged, s->config->feeds[i].spool);
+        }
+        if (counter(s, feed, "spool_broken")) {
+            printf("spool      feed %s: BROKEN, takes nothing until the feed is started again; see "
+                   "its log\n",
+                   feed);
+        }
+    }
+}
+
 static const char *const sums[] = {"received",    "mapped",     "ignored",
                                    "quarantined", "duplicates", "events"};
 
@@ -60,7 +102,12 @@ static void print_json(const struct session *s, const struct status *st)
         for (int k = 0; k < 6; k++) {
             buf_printf(&b, ",\"%s\":%" PRId64, sums[k], db_i64(st->feeds, i, k + 1));
         }
-        buf_addc(&b, '}');
+        buf_printf(&b,
+                   ",\"spooled\":%" PRId64 ",\"spool_damaged\":%" PRId64
+                   ",\"spool_broken\":%" PRId64 "}",
+                   counter(s, db_z(st->feeds, i, 0), "in_spool"),
+                   counter(s, db_z(st->feeds, i, 0), "spool_damaged"),
+                   counter(s, db_z(st->feeds, i, 0), "spool_broken"));
     }
     bool site = db_count(st->stream) > 0;
     buf_printf(&b,
@@ -114,7 +161,9 @@ static void print_text(const struct session *s, const struct status *st)
                db_i64(st->feeds, i, 3), db_i64(st->feeds, i, 4), db_i64(st->feeds, i, 5),
                db_i64(st->feeds, i, 6));
     }
-    printf("\nstream     %" PRId64 " events\n", head);
+    printf("\n");
+    print_spools(s);
+    printf("stream     %" PRId64 " events\n", head);
     printf("ledger     %" PRId64 " entries, the last signed checkpoint covers %" PRId64 "\n",
            db_count(st->stream) ? db_i64(st->stream, 0, 1) : 0,
            db_count(st->stream) ? db_i64(st->stream, 0, 2) : 0);
@@ -145,6 +194,8 @@ int cmd_status(int argc, char **argv)
         } else {
             (json ? print_json : print_text)(&s, &st);
         }
+    } else if (s.config && !json) {
+        print_spools(&s);
     }
     session_close(&s);
     return status;

@@ -85,8 +85,8 @@ static const struct option_row database_rows[] = {
 struct feed_options {
     const char *name, *adapter, *mapping, *charset, *fallback;
     bool refuse_reuse, accept_quarantined, sequence;
-    int64_t max_pending, max_group, silent_after;
-    const char *silent_hours;
+    int64_t max_pending, max_group, silent_after, spool_max;
+    const char *silent_hours, *spool;
 };
 #define FEED_AT(member) offsetof(struct feed_options, member)
 static const struct option_row feed_rows[] = {
@@ -110,6 +110,11 @@ static const struct option_row feed_rows[] = {
      "a feed silent for so long within its hours is told about; 0s: never"},
     {"silent-hours", OPTION_TEXT, "00:00-00:00", 0, 0, FEED_AT(silent_hours),
      "its usual hours, like 08:00-20:00; equal: always"},
+    {"spool", OPTION_PATH, "var/spool", 0, 0, FEED_AT(spool),
+     "folder that keeps messages, sealed, while the database is away"},
+    {"spool-max-size", OPTION_SIZE, "256m", 0, (int64_t)1 << 40, FEED_AT(spool_max),
+     "so much is accepted while the database is away; then senders shall try again (0, and with "
+     "sequence: at once)"},
     {0}};
 
 /* Elements whose options go straight into struct config. */
@@ -270,6 +275,8 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
                               .sequence = o.sequence,
                               .max_pending = o.max_pending,
                               .max_group = o.max_group,
+                              .spool = o.spool,
+                              .spool_max = o.spool_max,
                               .silence = {.feed = o.name, .after_ms = o.silent_after}};
     struct err e;
     if (silence_hours(o.silent_hours, &f->silence.from, &f->silence.until, &e) != ERR_NONE) {

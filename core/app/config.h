@@ -28,6 +28,8 @@ struct config_feed {
     int64_t max_pending;     /* messages waiting for their commit */
     int64_t max_group;       /* messages in one commit */
     struct silence_rule silence;
+    const char *spool; /* folder of what was answered while the database was away */
+    int64_t spool_max; /* bytes; 0: none, such messages are refused for the time being */
 };
 
 struct config {

@@ -108,6 +108,8 @@ static enum err_code begin(struct feed *f, struct err *e)
                                       .max_pending = c->max_pending,
                                       .max_group = c->max_group,
                                       .max_message = MAX_MESSAGE,
+                                      .spool = c->spool,
+                                      .spool_max = c->spool_max,
                                       .conninfo = conninfo,
                                       .conninfo_ctx = f,
                                       .role = f->config->set_role ? role : NULL,

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 
 /* A hint to the relay: there may be news. Lost hints cost nothing but time. */
-static void wake_relay(struct adapter_host *h)
+void commit_wake_relay(struct adapter_host *h)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     if (h->wake < 0 || !h->s.wake || strlen(h->s.wake) >= sizeof to.sun_path) {
@@ -21,7 +21,7 @@ static void wake_relay(struct adapter_host *h)
 
 /* ---- groups ---- */
 
-static bool in_group(const struct adapter_host *h, const struct job *j)
+bool commit_in_group(const struct adapter_host *h, const struct job *j)
 {
     for (const struct job *x = h->flying.first; x; x = x->next) {
         if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0 ||
@@ -47,7 +47,7 @@ static void form_group(struct adapter_host *h)
             host_answer(h, j, j->reply);
             continue;
         }
-        if (in_group(h, j) || sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
+        if (commit_in_group(h, j) || sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
             return;
         }
         if (j->numbered) {
@@ -142,12 +142,17 @@ void commit_pump(void *ctx)
     struct err e = {0};
     const struct db_statement *st;
     host_feed(h);
-    if (!db_async_ready(h->db) || h->paused) {
-        if (h->away || h->paused) {
+    bool stuck = drain_stuck(h);
+    if (h->paused || h->away || stuck) {
+        if (h->paused) {
             host_answer_retry(h, &h->waiting);
-            host_feed(h);
-            host_unblock(h);
+        } else {
+            drain_put(h, SIZE_MAX);
         }
+        host_feed(h);
+        host_unblock(h);
+    }
+    if (!db_async_ready(h->db) || stuck || drain_run(h) || h->paused) {
         return;
     }
     if (h->s.sequence && !h->sequence.known && h->waiting.first) {
@@ -170,32 +175,48 @@ void commit_pump(void *ctx)
     run(h, DOING_GROUP, st, &q);
 }
 
+bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *rows, int i)
+{
+    int64_t outcome = db_i64(rows, i, 1);
+    adapter_count(h, outcome == 1 ? "duplicates" : "stored", 1);
+    if (outcome == 2) {
+        log_warn("intake.reused-control-id", "feed=%s message=%" PRId64, h->s.feed,
+                 db_i64(rows, i, 2));
+    }
+    return outcome != 1 && j->p.mapped.count > 0;
+}
+
 static void committed(struct adapter_host *h, struct db_rows *rows)
 {
     bool news = false;
     for (int i = 0; i < db_count(rows); i++) {
         struct job *j = jobs_pop(&h->flying);
-        int64_t outcome = db_i64(rows, i, 1);
         struct str stored = db_str(rows, i, 3);
         bool has_stored = !db_null(rows, i, 3);
-        if (outcome == 1) {
-            adapter_count(h, "duplicates", 1);
-        } else {
-            news |= j->p.mapped.count > 0;
-            adapter_count(h, "stored", 1);
-        }
-        if (outcome == 2) {
-            log_warn("intake.reused-control-id", "feed=%s message=%" PRId64, h->s.feed,
-                     db_i64(rows, i, 2));
-        }
+        news |= commit_count(h, j, rows, i);
         host_answer(h, j, has_stored ? stored : j->reply);
     }
     if (h->solo) {
         h->solo--;
     }
     if (news) {
-        wake_relay(h);
+        commit_wake_relay(h);
     }
+}
+
+/* What was flying stands before everything that waits. */
+static void put_back(struct adapter_host *h)
+{
+    if (!h->flying.first) {
+        return;
+    }
+    *h->flying.last = h->waiting.first;
+    if (!h->waiting.first) {
+        h->waiting.last = h->flying.last;
+    }
+    h->waiting.first = h->flying.first;
+    h->waiting.count += h->flying.count;
+    jobs_init(&h->flying);
 }
 
 static void refused_by_database(struct adapter_host *h, const struct err *failed)
@@ -205,13 +226,7 @@ static void refused_by_database(struct adapter_host *h, const struct err *failed
     if (n > 1) {
         /* One of them is the culprit: try each alone, in order, before anything newer. */
         h->solo = n;
-        *h->flying.last = h->waiting.first;
-        if (!h->waiting.first) {
-            h->waiting.last = h->flying.last;
-        }
-        h->waiting.first = h->flying.first;
-        h->waiting.count += n;
-        jobs_init(&h->flying);
+        put_back(h);
         return;
     }
     h->solo -= h->solo > 0;
@@ -224,7 +239,9 @@ void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
     if (failed) {
         h->sequence.known = false;
     }
-    if (rows && h->doing == DOING_LOAD) {
+    if (h->doing == DOING_DRAIN) {
+        drain_done(h, rows, failed);
+    } else if (rows && h->doing == DOING_LOAD) {
         sequence_loaded(&h->sequence, rows);
     } else if (rows && h->doing == DOING_NUMBER) {
         settled(h, rows);
@@ -234,6 +251,8 @@ void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
         committed(h, rows);
     } else if (failed && failed->code == ERR_DB && db_async_ready(h->db)) {
         refused_by_database(h, failed);
+    } else if (h->doing == DOING_GROUP && h->away && !h->s.refuse_reuse && !h->s.sequence) {
+        put_back(h); /* into the spool, with the replies that the commit would have stored */
     } else {
         h->sequence.known = false;
         host_answer_retry(h, &h->flying);

@@ -16,6 +16,18 @@ void counters_add(struct counters *c, const char *name, int64_t by)
     }
 }
 
+void counters_set(struct counters *c, const char *name, int64_t value)
+{
+    for (int i = 0; i < COUNTERS_MAX && c->list[i].name; i++) {
+        if (strcmp(c->list[i].name, name) == 0) {
+            c->changed |= c->list[i].value != value;
+            c->list[i].value = value;
+            return;
+        }
+    }
+    counters_add(c, name, value);
+}
+
 void counters_write(struct counters *c, const char *path)
 {
     char temp[4096];

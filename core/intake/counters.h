@@ -16,6 +16,8 @@ struct counters {
     bool changed;
 };
 
+/* A number that is what it is now, not a sum. */
+void counters_set(struct counters *c, const char *name, int64_t value);
 void counters_add(struct counters *c, const char *name, int64_t by);
 /* "name value" per line; never half a file. Does nothing when nothing changed. */
 void counters_write(struct counters *c, const char *path);

@@ -21,6 +21,13 @@ DB_STATEMENT(
     "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
+DB_STATEMENT(
+    commit_spooled,
+    "SELECT c.ord, dari.received_earlier($1, $3, c.no, c.outcome, ($33::timestamptz[])[c.ord]), "
+    "c.no, c.reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+    "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, "
+    "$32) AS c");
+
 enum { FLAG_TEST = 2 };
 
 /* One array per parameter of commit_group, in the function's order. */
@@ -204,6 +211,25 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
     return ERR_NONE;
 }
 
+enum err_code spooled_args(const struct intake_settings *s, struct arena *a,
+                           const struct job *first, usec at, const struct db_statement **st,
+                           struct db_args *q, struct err *e)
+{
+    struct intake_settings accepting = *s;
+    struct db_array *received = db_array_new(a);
+    accepting.refuse_reuse = false;
+    if (!received) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
+    }
+    for (const struct job *j = first; j; j = j->next) {
+        db_array_time(received, j->at);
+    }
+    enum err_code code = group_args(&accepting, a, first, at, st, q, e);
+    arg_array(q, received);
+    *st = &commit_spooled;
+    return code;
+}
+
 /* ---- replies ---- */
 
 enum { MAX_REPLY = 64 * 1024 };
@@ -238,7 +264,7 @@ static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, st
 }
 
 /* MSA-1 of a reply, for the ledger. */
-static void read_code(struct job *j)
+void job_read_code(struct job *j)
 {
     snprintf(j->code, sizeof j->code, "-");
     for (size_t i = 0; i + 6 < j->reply.n; i++) {
@@ -279,7 +305,7 @@ enum err_code job_replies(const struct intake_settings *s, struct job *j, struct
     if (code == ERR_NONE && s->refuse_reuse) {
         code = build(j, raw, reused, &j->refusal, e);
     }
-    read_code(j);
+    job_read_code(j);
     return code;
 }
 

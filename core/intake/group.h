@@ -13,11 +13,22 @@
 enum err_code group_args(const struct intake_settings *s, struct arena *a, const struct job *first,
                          usec at, const struct db_statement **st, struct db_args *q, struct err *e);
 
+/*
+ * The same for jobs that come out of the spool: each keeps the time it was received, and a control
+ * id that another message used is flagged even where the feed refuses that: the reply has left
+ * already.
+ */
+enum err_code spooled_args(const struct intake_settings *s, struct arena *a,
+                           const struct job *first, usec at, const struct db_statement **st,
+                           struct db_args *q, struct err *e);
+
 /* The three replies of a job, in its arena. `id` makes our own MSH-10. */
 enum err_code job_replies(const struct intake_settings *s, struct job *j, struct str raw, usec at,
                           struct err *e);
 /* Replaces the reply by one that names the expected sequence number: AA, or AE when refused. */
 enum err_code job_expects(struct job *j, bool refused, int64_t expected, usec at, struct err *e);
+/* Finds the code of j->reply. */
+void job_read_code(struct job *j);
 /* Our own MSH-10, unique in this feed. */
 struct str job_reply_id(struct arena *a);
 /* The reply to a batch of more messages than are taken at a time; the job is then refused. */

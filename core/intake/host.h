@@ -1,15 +1,17 @@
-/* Inside core/intake: the host's own body. intake.c takes messages in and lives, commit.c commits.
+/* Inside core/intake: the host's own body. intake.c takes messages in and lives, commit.c commits,
+ * drain.c does what there is to do with the spool.
  */
 #ifndef DARI_INTAKE_HOST_H
 #define DARI_INTAKE_HOST_H
 
+#include "core/intake/backlog.h"
 #include "core/intake/counters.h"
 #include "core/intake/jobs.h"
 #include "core/intake/sequence.h"
 #include "core/store/async.h"
 
 /* What the statement under way does. */
-enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER };
+enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER, DOING_DRAIN };
 
 struct adapter_host {
     struct net_loop *loop;
@@ -24,6 +26,8 @@ struct adapter_host {
     struct jobs flying;  /* in the statement under way */
     struct job *idle;
     size_t idle_count;
+    struct backlog *backlog; /* NULL: without a spool */
+    usec stuck_until;        /* the backlog cannot be committed: try again then; or 0 */
     struct sequence sequence;
     enum doing doing;
     struct bundle *feeding; /* a batch with messages that are no jobs yet: nothing else comes in */
@@ -40,6 +44,8 @@ struct adapter_host {
 void host_soon(struct adapter_host *h); /* calls commit_pump from the loop */
 /* Messages of the batch that comes in become jobs, as far as there is room. */
 void host_feed(struct adapter_host *h);
+struct job *host_job(struct adapter_host *h); /* NULL: no memory */
+void host_job_done(struct adapter_host *h, struct job *j);
 /* The job is used up; its reply goes to the adapter, or into its batch. */
 void host_answer(struct adapter_host *h, struct job *j, struct str reply);
 /* Everything in a list gets the negative reply that asks for another attempt. */
@@ -51,5 +57,21 @@ void host_unblock(struct adapter_host *h);
 /* Commits what waits, when the database is idle. */
 void commit_pump(void *ctx);
 void commit_done(void *ctx, struct db_rows *rows, const struct err *failed);
+bool commit_in_group(const struct adapter_host *h, const struct job *j);
+/* Counts what row `i` says of a job; true when it has events. */
+bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *rows, int i);
+void commit_wake_relay(struct adapter_host *h);
+
+/* ---- drain.c ---- */
+/*
+ * At most `max` of what waits go into the spool and are answered. What it does not take, or all
+ * when there is none, is asked to come again.
+ */
+void drain_put(struct adapter_host *h, size_t max);
+/* Is there something in the spool that must be committed first, but cannot be now? */
+bool drain_stuck(struct adapter_host *h);
+/* Commits the next of the spool, when the database is idle. False: there is nothing in it. */
+bool drain_run(struct adapter_host *h);
+void drain_done(struct adapter_host *h, struct db_rows *rows, const struct err *failed);
 
 #endif

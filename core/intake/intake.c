@@ -16,7 +16,7 @@ enum { COUNTERS_MS = 1000, STATEMENT_MS = 30000, MAX_IDLE_JOBS = 512, NO_MEMORY_
 
 /* ---- jobs ---- */
 
-static struct job *job_take(struct adapter_host *h)
+struct job *host_job(struct adapter_host *h)
 {
     struct job *j = h->idle;
     if (j) {
@@ -34,7 +34,7 @@ static struct job *job_take(struct adapter_host *h)
     return j;
 }
 
-static void job_give(struct adapter_host *h, struct job *j)
+void host_job_done(struct adapter_host *h, struct job *j)
 {
     if (h->idle_count >= MAX_IDLE_JOBS) {
         job_free(j);
@@ -62,14 +62,25 @@ static void look_for_pause(struct adapter_host *h)
     }
 }
 
+static void write_counters(struct adapter_host *h)
+{
+    const struct spool *s = backlog_spool(h->backlog);
+    if (s) {
+        counters_set(&h->counters, "in_spool", (int64_t)spool_count(s));
+        counters_set(&h->counters, "spool_damaged", (int64_t)spool_damaged(s));
+        counters_set(&h->counters, "spool_broken", spool_broken(s));
+    }
+    if (h->s.counters) {
+        counters_write(&h->counters, h->s.counters);
+    }
+}
+
 static void housekeeping(void *ctx)
 {
     struct adapter_host *h = ctx;
     net_timer_set(h->tidy, COUNTERS_MS);
     look_for_pause(h);
-    if (h->s.counters) {
-        counters_write(&h->counters, h->s.counters);
-    }
+    write_counters(h);
 }
 
 /* ---- replies out ---- */
@@ -88,7 +99,7 @@ void host_answer(struct adapter_host *h, struct job *j, struct str reply)
         h->ops->reply(h->adapter, b->ticket, bundle_reply(b, job_reply_id(b->arena), clock_now()));
         bundle_free(&b);
     }
-    job_give(h, j);
+    host_job_done(h, j);
 }
 
 void host_unblock(struct adapter_host *h)
@@ -155,7 +166,7 @@ static enum err_code seal_raw(struct adapter_host *h, struct job *j, struct err 
 static enum err_code make_ready(struct adapter_host *h, struct job *j, struct str message,
                                 struct err *e)
 {
-    usec at = clock_now();
+    usec at = j->at = clock_now();
     struct str raw = arena_copy(j->arena, message);
     if (!raw.p) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a message");
@@ -199,13 +210,13 @@ void host_feed(struct adapter_host *h)
     struct bundle *b = h->feeding;
     struct str message;
     while (b && pending(h) < (size_t)h->s.max_pending) {
-        struct job *j = job_take(h);
+        struct job *j = host_job(h);
         if (!j) {
             net_timer_set(h->pump, NO_MEMORY_MS);
             return;
         }
         if (!bundle_next(b, &message, &j->place)) {
-            job_give(h, j);
+            host_job_done(h, j);
             break;
         }
         j->bundle = b;
@@ -227,12 +238,12 @@ static bool submit_batch(struct adapter_host *h, struct str frame, void *ticket)
 {
     struct bundle *b;
     struct err e = {0};
-    struct job *j = job_take(h);
+    struct job *j = host_job(h);
     enum err_code code = j ? bundle_new(frame, ticket, &b, &e) : ERR_NOMEM;
     if (code == ERR_NOMEM) {
         h->blocked = true;
         if (j) {
-            job_give(h, j);
+            host_job_done(h, j);
         }
         return false;
     }
@@ -242,7 +253,7 @@ static bool submit_batch(struct adapter_host *h, struct str frame, void *ticket)
         log_err(LOG_WARN_, "intake.batch", &b->batch.problem);
     }
     if (code == ERR_NONE && b->parts) {
-        job_give(h, j);
+        host_job_done(h, j);
         h->feeding = b;
         host_feed(h);
         return true;
@@ -268,7 +279,7 @@ bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
     if (room && hl7_is_batch(message)) {
         return submit_batch(h, message, ticket);
     }
-    struct job *j = room ? job_take(h) : NULL;
+    struct job *j = room ? host_job(h) : NULL;
     if (!j) {
         h->blocked = true;
         return false;
@@ -281,7 +292,7 @@ bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
 bool adapter_submit_oversize(struct adapter_host *h, struct str beginning, void *ticket)
 {
     struct err e = {0};
-    struct job *j = has_room(h) ? job_take(h) : NULL;
+    struct job *j = has_room(h) ? host_job(h) : NULL;
     if (!j) {
         h->blocked = true;
         return false;
@@ -322,6 +333,11 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
                                            .max_message = (size_t)s->max_message};
     jobs_init(&h->waiting);
     jobs_init(&h->flying);
+    if (backlog_open(&h->s, &h->backlog, e) != ERR_NONE) {
+        arena_free(&h->group_arena);
+        free(h);
+        return NULL;
+    }
     h->wake = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     h->pump = net_timer_new(l, commit_pump, h);
     h->tidy = net_timer_new(l, housekeeping, h);
@@ -347,7 +363,9 @@ void intake_on_known(struct adapter_host *h, void (*fn)(void *ctx), void *ctx)
 
 bool intake_idle(const struct adapter_host *h)
 {
-    return pending(h) == 0 && !h->feeding;
+    /* What the spool still has waits for the next start. */
+    size_t waited_for = h->doing == DOING_DRAIN ? 0 : h->flying.count;
+    return h->waiting.count + waited_for == 0 && !h->feeding;
 }
 
 void intake_free(struct adapter_host **ph)
@@ -356,7 +374,9 @@ void intake_free(struct adapter_host **ph)
     if (!h) {
         return;
     }
+    write_counters(h);
     db_async_free(&h->db);
+    backlog_free(&h->backlog);
     net_timer_free(&h->pump);
     net_timer_free(&h->tidy);
     jobs_free(&h->waiting);

@@ -7,12 +7,20 @@
  * max_group) goes as one group, one statement, one transaction (dari.commit_group). While it
  * commits the next group fills. Replies leave after the commit, never before.
  *
+ * While the database is away what is prepared goes into a local spool instead (spool.h), everything
+ * waiting with one flush. When the database is back the spool is committed first, in order, through
+ * the same preparation and the same statement; what arrives meanwhile is appended behind it, at
+ * most half as much as is committed, so that the spool comes to its end under any load.
+ *
  * Invariants:
- *  1. A positive reply was committed together with the message, or is the stored reply of the same
- *     message received before.
- *  2. While the database is away each message gets a negative, retryable reply at once (table 0357:
- *     207); a group whose commit is unknown gets that too: the sender's repetition is then
- * recognised.
+ *  1. A positive reply was committed together with the message, or is in the spool together with
+ * the message, flushed; or is the stored reply of the same message received before (in the
+ * database, or in the spool: it will be the database's). Nothing newer is committed before the
+ * spool is.
+ *  2. While the database is away and the spool takes nothing (off, at its limit, broken) each
+ * message gets a negative, retryable reply at once (table 0357: 207). A group whose commit is
+ * unknown goes to the spool with the same replies: its commit recognises what is there already.
+ * Without a spool it gets 207 too: the sender's repetition is then recognised.
  *  3. Each accepted request gets exactly one reply; at most max_pending messages are under way.
  *  4. A request may be a batch: its messages are taken one by one, their replies make one batch.
  */
@@ -37,6 +45,8 @@ struct intake_settings {
     int64_t max_message; /* bytes */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
     void *conninfo_ctx;
+    const char *spool;    /* folder of the local spool */
+    int64_t spool_max;    /* bytes; 0: none */
     const char *role;     /* SET ROLE, or NULL */
     const char *wake;     /* socket of the relay that is told of new events; a hint only */
     const char *paused;   /* while this file exists every message gets a "try again"; or NULL */

@@ -15,6 +15,8 @@ struct job {
     bool numbered;       /* takes part in the sequence number protocol, with `number` */
     int64_t number;
     bool refused; /* never stored: the reply is all there is (too large, no memory) */
+    bool spooled; /* flushed in the local spool: `reply` may leave */
+    usec at;      /* received */
     struct prepared p;
     struct str sealed;
     struct str reply, refusal, retry; /* for: committed, reused control id, database away */

@@ -20,7 +20,8 @@ DB_STATEMENT(ledger_heads, "SELECT head, ledger FROM dari.stream WHERE site = $1
 DB_STATEMENT(
     ledger_messages,
     "SELECT m.no, m.control_id, m.type, coalesce(m.charset, ''), m.sealed, m.feed, m.state,"
-    " dari.instant(m.received_at), m.flags & 4 FROM unnest($2::bigint[], $3::text[]) AS u(no, day) "
+    " dari.instant(m.received_at), m.flags & 4, m.flags & 8 FROM unnest($2::bigint[], $3::text[]) "
+    "AS u(no, day) "
     "JOIN dari.message m ON m.site = $1 AND m.day = u.day::date AND m.no = u.no");
 DB_STATEMENT(ledger_deliveries,
              "SELECT d.ledger, d.consumer, d.epoch, d.first_seq, d.last_seq, d.events, d.contract "
@@ -122,12 +123,18 @@ static int entry_of(const struct db_rows *page, int64_t no, int from)
     return -1;
 }
 
+/* What waited in a feed's spool was received before its entry was made, everything else with it. */
+static bool received_fits(struct str entry, struct str received, bool spooled)
+{
+    return spooled ? str_cmp(received, entry) <= 0 : str_eq(received, entry);
+}
+
 /* What the entry says itself. The state of a message that was reprocessed is said by a later entry.
  */
 static bool same_message(struct str body, const struct db_rows *rows, int i)
 {
     return str_eq(entry_get(body, "feed"), db_str(rows, i, 5)) &&
-           str_eq(entry_get(body, "at"), db_str(rows, i, 7)) &&
+           received_fits(entry_get(body, "at"), db_str(rows, i, 7), db_i64(rows, i, 9) != 0) &&
            (db_i64(rows, i, 8) || str_eq(entry_get(body, "state"), db_str(rows, i, 6)));
 }
 

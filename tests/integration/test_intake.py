@@ -198,7 +198,7 @@ def reader(tap):
 
 def test(tap):
     reader(tap)
-    with Site("intake", feed='max-group="16"') as s:
+    with Site("intake", feed='max-group="16" spool-max-size="0"') as s:
         for part in ("hl7v2", "tables"):
             shutil.copytree(ROOT + "/mappings/" + part, s.home + "/mappings/" + part)
         text = open(s.config, encoding="utf-8").read().replace(ROOT + "/mappings/hl7v2", s.home + "/mappings/hl7v2")

@@ -204,8 +204,14 @@ class Site:
             f.write(instant + "\n")
         os.replace(path + ".new", path)
 
+    def spooled(self):
+        """Does an accepted message still wait for the database?"""
+        return os.path.exists(os.path.join(self.home, "var", "spool", "emr.spool"))
+
     def settled(self):
         """Has everything that is due at the clock been done? (deploy/demo/settled.sql)"""
+        if self.spooled():
+            return False
         clock = open(os.path.join(self.home, "clock"), encoding="utf-8").read().strip()
         query = open(os.path.join(ROOT, "deploy/demo/settled.sql"), encoding="utf-8").read()
         try:

@@ -34,7 +34,7 @@ CREATE TABLE dari.message (
     place       text,                    -- where: PID-3.1, byte 1180
     mapping     text,                    -- name@version that decided
     patient     text,                    -- patient key
-    flags       int NOT NULL DEFAULT 0,  -- 1 control id reused, 2 test data, 4 reprocessed
+    flags       int NOT NULL DEFAULT 0,  -- 1 control id reused, 2 test data, 4 reprocessed, 8 waited in the spool
     charset     text,
     size        int NOT NULL,
     first_seq   bigint,                  -- its events: first_seq .. first_seq + events - 1
@@ -414,6 +414,20 @@ BEGIN
                 WHERE x.site = p_site AND x.day = k.day AND x.no = k.no LIMIT 1) AS m ON true
             ORDER BY u.i;
     END IF;
+END $$;
+
+-- A message that waited in a feed's local spool was received before its group is committed: the row says when,
+-- and has 8 in its flags.
+-- Called for each row that dari.commit_group returned, in the same statement; gives the outcome back.
+CREATE FUNCTION dari.received_earlier(p_site text, p_at timestamptz, p_no bigint, p_outcome int, p_received timestamptz)
+RETURNS int
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_outcome <> 1 THEN
+        UPDATE dari.message AS m SET received_at = p_received, flags = m.flags | 8
+        WHERE m.site = p_site AND m.day = (p_at AT TIME ZONE 'UTC')::date AND m.no = p_no;
+    END IF;
+    RETURN p_outcome;
 END $$;
 
 -- Events that do not come from a feed's group: derived ones (segment.entered, message.requested, …) and

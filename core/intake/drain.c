@@ -1,0 +1,148 @@
+#include "core/base/log.h"
+#include "core/intake/group.h"
+#include "core/intake/host.h"
+
+enum { STUCK_MS = 2000, GROUP_BYTES = 4 * 1024 * 1024 };
+
+/* ---- in ---- */
+
+void drain_put(struct adapter_host *h, size_t max)
+{
+    while (h->backlog && h->waiting.first && max > 0) {
+        size_t n = backlog_put(h->backlog, &h->waiting, max);
+        max -= n;
+        while (n-- > 0) {
+            struct job *j = jobs_pop(&h->waiting);
+            adapter_count(h, j->refused ? "refused" : j->spooled ? "spooled" : "try_again", 1);
+            host_answer(h, j, j->refused || j->spooled ? j->reply : j->retry);
+        }
+    }
+    if (!h->backlog) {
+        host_answer_retry(h, &h->waiting);
+    }
+}
+
+/* ---- out ---- */
+
+/* Nobody may overtake what was answered: all of it waits until the cause is gone. */
+static void stuck(struct adapter_host *h, const struct err *why)
+{
+    log_err(LOG_ERROR_, "spool.stuck", why);
+    h->stuck_until = clock_mono() + (usec)STUCK_MS * 1000;
+    host_soon(h);
+}
+
+bool drain_stuck(struct adapter_host *h)
+{
+    if (h->stuck_until && clock_mono() < h->stuck_until) {
+        net_timer_set(h->pump, STUCK_MS);
+        return true;
+    }
+    h->stuck_until = 0;
+    return false;
+}
+
+/* Nothing was committed: the jobs are dropped, their records come again. */
+static void take_back(struct adapter_host *h)
+{
+    for (struct job *j; (j = jobs_pop(&h->flying));) {
+        host_job_done(h, j);
+    }
+    backlog_again(h->backlog);
+}
+
+/* One more into the group. ERR_NOTFOUND: it ends here. */
+static enum err_code take_one(struct adapter_host *h, size_t *bytes, struct err *e)
+{
+    struct job *j = host_job(h);
+    enum err_code code =
+        j ? backlog_take(h->backlog, &h->prepare, j, e) : ERR(e, ERR_NOMEM, 0, "no memory");
+    if (code == ERR_NONE && commit_in_group(h, j)) {
+        backlog_return(h->backlog);
+        code = ERR(e, ERR_NOTFOUND, 0, "the same message again");
+    }
+    if (code == ERR_NONE) {
+        *bytes += j->sealed.n;
+        jobs_push(&h->flying, j);
+    } else if (j) {
+        host_job_done(h, j);
+    }
+    return code;
+}
+
+static enum err_code form_group(struct adapter_host *h, struct err *e)
+{
+    size_t max = h->solo ? 1 : (size_t)h->s.max_group, bytes = 0;
+    enum err_code code = ERR_NONE;
+    while (code == ERR_NONE && h->flying.count < max && bytes < GROUP_BYTES) {
+        code = take_one(h, &bytes, e);
+    }
+    return h->flying.first ? ERR_NONE : code;
+}
+
+bool drain_run(struct adapter_host *h)
+{
+    struct err e = {0};
+    struct db_args q = {0};
+    const struct db_statement *st;
+    if (backlog_count(h->backlog) == 0) {
+        return false;
+    }
+    enum err_code code = form_group(h, &e);
+    if (code == ERR_NOTFOUND) { /* the rest was damaged, and is set aside */
+        backlog_done(h->backlog);
+        host_soon(h);
+        return true;
+    }
+    arena_reset(h->group_arena);
+    if (code == ERR_NONE) {
+        code = spooled_args(&h->s, h->group_arena, h->flying.first, clock_now(), &st, &q, &e);
+    }
+    if (code == ERR_NONE) {
+        h->doing = DOING_DRAIN;
+        code = db_async_run(h->db, st, &q, &e);
+    }
+    if (code != ERR_NONE) {
+        take_back(h);
+        stuck(h, &e);
+    }
+    return true;
+}
+
+static void drained(struct adapter_host *h, struct db_rows *rows)
+{
+    bool news = false;
+    for (int i = 0; i < db_count(rows); i++) {
+        struct job *j = jobs_pop(&h->flying);
+        news |= commit_count(h, j, rows, i);
+        host_job_done(h, j); /* its reply left when it came */
+    }
+    h->solo -= h->solo > 0;
+    backlog_done(h->backlog);
+    if (news) {
+        commit_wake_relay(h);
+    }
+    if (backlog_count(h->backlog)) {
+        drain_put(h, (size_t)db_count(rows) / 2);
+    } else {
+        log_info("spool.empty", "feed=%s", h->s.feed);
+    }
+}
+
+void drain_done(struct adapter_host *h, struct db_rows *rows, const struct err *failed)
+{
+    size_t n = h->flying.count;
+    if (rows && (size_t)db_count(rows) == n) {
+        drained(h, rows);
+        return;
+    }
+    take_back(h);
+    if (failed && failed->code == ERR_DB && db_async_ready(h->db)) {
+        log_err(LOG_ERROR_, "intake.refused", failed);
+        if (n > 1) {
+            h->solo = n; /* to find the culprit */
+        } else {
+            stuck(h, failed);
+        }
+    }
+}

@@ -131,7 +131,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 1,9p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 1,8p
 	@echo "  make setup        install missing packages"
 	@echo "  make unit         build the unit tests        make check-headers   each header alone"
 	@echo "  make check-source layers, owners, banned functions, formatting"

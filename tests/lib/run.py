@@ -99,19 +99,28 @@ def step_fuzz():
             run(p, [p, corpus])
 
 
-def run_waiting(programs_):
-    """Two at a time: these mostly wait for each other's processes, and each has a site of its own."""
-    with ThreadPoolExecutor(2) as pool:
-        for f in [pool.submit(run, t, ["sh" if t.endswith(".sh") else "/usr/bin/python3", t]) for t in programs_]:
+def run_waiting(*patterns):
+    """Three at a time: these mostly wait for each other's processes, and each has a site of its own."""
+    with ThreadPoolExecutor(3) as pool:
+        for f in [pool.submit(run, t, ["sh" if t.endswith(".sh") else "/usr/bin/python3", t])
+                  for pattern in patterns for t in sorted(glob.glob(pattern))]:
             f.result()
 
 
+FAULT, INTEGRATION = "tests/fault/test_*.py", "tests/integration/test_*.*"
+
+
 def step_integration():
-    run_waiting(sorted(glob.glob("tests/integration/test_*.py") + glob.glob("tests/integration/test_*.sh")))
+    run_waiting(INTEGRATION)
 
 
 def step_fault():
-    run_waiting(sorted(glob.glob("tests/fault/test_*.py")))
+    run_waiting(FAULT)
+
+
+def step_both():
+    """The long ones first."""
+    run_waiting(FAULT, INTEGRATION)
 
 
 STEPS = {"source": step_source, "build": step_build, "unit": step_unit, "sanitizers": step_sanitizers,
@@ -129,8 +138,10 @@ def main(words):
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
     began = time.monotonic()
+    if "integration" in chosen and "fault" in chosen:
+        chosen = [s for s in chosen if s not in ("integration", "fault")] + ["both"]
     for s in chosen:
-        STEPS[s]()
+        {**STEPS, "both": step_both}[s]()
     if broken:
         show("failed: " + ", ".join(broken))
     show(f"in {time.monotonic() - began:.0f} s")

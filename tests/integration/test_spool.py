@@ -83,15 +83,15 @@ def spool_file(site):
 def outage(tap):
     with Site("spool", feed='max-group="4" spool-max-size="64k"') as s:
         s.start("--only", "feed,steward")
-        senders = [Sender(s, f"A{k}", 120) for k in range(4)]
-        [x.start() for x in senders]
-        wait_for("some messages", lambda: all(len(x.replies) > 10 for x in senders))
-        s.postgres("kill")
-        wait_for("the spool", s.spooled)
         m = s.mllp()
+        for i in range(10):
+            m.deliver(adt(f"W-{i}", f"W{i:04d}"))
+        s.postgres("kill")
         first = m.ask(adt("D-0", "D0000"))
         tap.equal("database away: accepted", code(first), "AA")
         tap.equal("the same message again while it is in the spool: the same reply", m.ask(adt("D-0", "D0000", at="20260309093000")), first)
+        senders = [Sender(s, f"A{k}", 300) for k in range(4)]  # each has more than the spool takes
+        [x.start() for x in senders]
         before = [len(x.replies) for x in senders]
         tap.check("several senders go on", wait_for("the limit", lambda: all(x.refused for x in senders)), before)
         tap.check("until the limit, not beyond it", 48 << 10 < os.path.getsize(spool_file(s)) <= 64 << 10, os.path.getsize(spool_file(s)))

@@ -24,6 +24,40 @@ bool adapter_submit(struct adapter_host *h, struct str message, void *ticket);
 /* A message so broken that the transport had to cut it (too large). Gives the reply for it. */
 bool adapter_submit_oversize(struct adapter_host *h, struct str beginning, void *ticket);
 
+/*
+ * A file to be taken: an export, the rows of a query, the body of a request. The host reads it
+ * message by message and remembers in the database how far it came: after a crash the same file,
+ * submitted again, continues there. What was taken once, known by the digest of its content, is not
+ * taken again under any name. One file at a time: false means later, after ops->resume().
+ */
+struct adapter_file {
+    const char *path; /* of a regular file that nobody changes until finished() */
+    const char *name; /* as its source calls it; shown by dari status */
+    const char *mark; /* what adapter_mark() gives once the file was taken; NULL: as before */
+};
+
+bool adapter_submit_file(struct adapter_host *h, const struct adapter_file *f, void *ticket);
+
+/* The mark of the newest file of this feed that was taken whole, "" when there is none. */
+const char *adapter_mark(const struct adapter_host *h);
+
+enum adapter_outcome {
+    ADAPTER_TAKEN,   /* read to its end; messages of it may have gone to quarantine (rejected) */
+    ADAPTER_KNOWN,   /* the same content was taken before */
+    ADAPTER_REFUSED, /* cannot be read as a whole: `problem` says why and where */
+    ADAPTER_RETRY    /* the host cannot go on with it now (shutting down): submit it again */
+};
+
+/* What became of a file. read = mapped + ignored + unchanged + rejected + duplicates, in messages:
+ * `mapped` counts messages that became events. Slices live until finished() returns. */
+struct adapter_result {
+    enum adapter_outcome outcome;
+    struct str problem; /* of a refused file: place and reason, never a value */
+    struct str reply;   /* HL7 batch reply for the sender, empty when there is none */
+    int64_t read, mapped, ignored, unchanged, rejected, duplicates;
+    int64_t events;
+};
+
 /* Counters shown by dari status: named once, bumped often. */
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by);
 
@@ -36,6 +70,9 @@ struct adapter_ops {
                            struct adapter **out, struct err *e);
     /* `reply` may be empty: the peer asked for none. The ticket is used up. */
     void (*reply)(struct adapter *a, void *ticket, struct str reply);
+    /* What became of a submitted file; once for each. NULL for adapters that submit none. */
+    void (*finished)(struct adapter *a, void *ticket, const struct adapter_result *result);
+    /* There is room again: after a submit that was refused. */
     void (*resume)(struct adapter *a);
     /* Take nothing new; requests under way still get their reply. */
     void (*drain)(struct adapter *a);

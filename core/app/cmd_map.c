@@ -107,7 +107,7 @@ static void map_message(struct map_job *j, const char *file, size_t n, struct st
     usec at = clock_now();
     arena_reset(j->message);
     buf_reset(&j->out);
-    enum err_code rc = prepare_message(&j->settings, j->message, raw, at, &p, &e);
+    enum err_code rc = prepare_message(&j->settings, j->message, STR(""), raw, at, &p, &e);
     if (rc == ERR_NONE && p.mapped.state == MAPPING_QUARANTINED) {
         complain(j, file, n, &p.mapped.problem);
         return;

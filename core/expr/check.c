@@ -44,7 +44,7 @@ static enum err_code check_path(const struct place *w, const struct expr *x, str
     if (!w->world) {
         x->note->type = TYPE_ANY;
         struct err why = {0};
-        enum err_code code = record_path(w->arena, w->format, x->text, &x->note->path, &why);
+        enum err_code code = record_path(w->arena, w->names, x->text, &x->note->path, &why);
         return code == ERR_NONE ? code : ERR(e, code, x->pos + inside + why.pos, "%s", why.msg);
     }
     if (!x->sub) {

@@ -12,10 +12,10 @@ struct run {
 static enum err_code eval(const struct run *r, const struct expr *x, struct result *out,
                           struct err *e);
 
-enum err_code expr_bind_record(struct arena *a, const struct expr *x, enum record_format f,
-                               struct err *e)
+enum err_code expr_bind_record(struct arena *a, const struct expr *x,
+                               const struct record_names *names, struct err *e)
 {
-    struct place w = {.arena = a, .format = f};
+    struct place w = {.arena = a, .names = names};
     return expr_check_root(&w, x, e);
 }
 

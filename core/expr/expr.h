@@ -55,8 +55,8 @@ enum err_code expr_parse(struct arena *a, struct str text, const struct expr **o
  * ERR_VALUE where types do not fit, each with the offset in the text. Belongs to the expression:
  * it is for one format, and not for expr_sql() afterwards.
  */
-enum err_code expr_bind_record(struct arena *a, const struct expr *x, enum record_format f,
-                               struct err *e);
+enum err_code expr_bind_record(struct arena *a, const struct expr *x,
+                               const struct record_names *names, struct err *e);
 /* After binding. Fails only as record_get() does. */
 enum err_code expr_test(const struct expr *x, const struct record *r, struct arena *a,
                         const struct record_scope *scope, enum truth *out, struct err *e);

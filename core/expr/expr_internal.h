@@ -90,7 +90,7 @@ struct expr {
 /* Where a rule will run: on a record of this format, or in an SQL world. */
 struct place {
     struct arena *arena; /* for compiled paths */
-    enum record_format format;
+    const struct record_names *names;
     const struct expr_world *world; /* NULL: on a record */
     const struct expr_set *inside;  /* the set of the exists or count around it */
 };

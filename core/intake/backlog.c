@@ -141,7 +141,7 @@ static enum err_code prepare_again(const struct backlog *b, const struct prepare
         code = unseal(b->s->keys, j->arena, str_of(spool), r->reply, &j->reply, e);
     }
     if (code == ERR_NONE) {
-        code = prepare_message(p, j->arena, raw, r->at, &j->p, e);
+        code = prepare_message(p, j->arena, STR(""), raw, r->at, &j->p, e);
     }
     /* The configuration may have changed since: it stays the message that was answered. */
     memcpy(j->p.id, r->id, sizeof j->p.id);

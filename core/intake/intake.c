@@ -171,7 +171,7 @@ static enum err_code make_ready(struct adapter_host *h, struct job *j, struct st
     if (!raw.p) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a message");
     }
-    enum err_code code = prepare_message(&h->prepare, j->arena, raw, at, &j->p, e);
+    enum err_code code = prepare_message(&h->prepare, j->arena, STR(""), raw, at, &j->p, e);
     if (code == ERR_NONE && h->s.sequence) {
         sequence_read(j);
     }

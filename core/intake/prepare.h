@@ -24,15 +24,22 @@ struct prepared {
     struct str control_id;         /* "" when there is none */
     struct str type;               /* "ADT^A04", "" when unknown */
     const char *charset;           /* name, NULL when not decoded */
-    const struct hl7_msg *message; /* NULL when it does not parse */
+    const struct hl7_msg *message; /* HL7 v2; NULL when it does not parse */
     struct mapped mapped;          /* state, problem, events */
     struct str raw;                /* as given */
 };
 
-/* ERR_NOMEM only: whatever is wrong with the message is in p->mapped (quarantined, with the place).
+/*
+ * The format is seen from the first bytes: rows of a table in their canonical form begin with "#,",
+ * XML with "<", JSON with "{", everything else is HL7 v2. `given` is the control id of a message
+ * whose format has none (a row of a file), or "". ERR_NOMEM only: whatever is wrong with the
+ * message is in p->mapped (quarantined, with the place).
  */
-enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str raw,
-                              usec at, struct prepared *p, struct err *e);
+enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str given,
+                              struct str raw, usec at, struct prepared *p, struct err *e);
+
+enum content { CONTENT_HL7, CONTENT_ROW, CONTENT_XML, CONTENT_JSON };
+enum content content_of(struct str bytes);
 
 /* Condition of table 0357 that fits an error of a message. */
 int prepare_condition(const struct err *problem);

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-DB_STATEMENT(reprocess_read, "SELECT day, id, state, sealed, received_at FROM dari.message "
-                             "WHERE site = $1 AND no = $2 FOR UPDATE");
+DB_STATEMENT(reprocess_read,
+             "SELECT day, id, state, sealed, received_at, control_id FROM dari.message "
+             "WHERE site = $1 AND no = $2 FOR UPDATE");
 DB_STATEMENT(reprocess_write,
              "UPDATE dari.message SET state = $4, reason = $5, place = $6, mapping = $7, patient = "
              "$8, flags = flags | 4, "
@@ -32,7 +33,7 @@ static enum mapping_state state_of(const char *name)
 
 struct stored {
     int32_t day;
-    struct str id, sealed;
+    struct str id, sealed, control_id;
     const char *state;
     usec received_at;
 };
@@ -49,8 +50,12 @@ static enum err_code read_stored(struct db *db, struct arena *a, const char *sit
         code = ERR(e, ERR_NOTFOUND, 0, "there is no message %lld", (long long)no);
     }
     if (code == ERR_NONE) {
-        *m = (struct stored){db_day(r, 0, 0), db_str(r, 0, 1), db_str(r, 0, 3), db_z(r, 0, 2),
-                             db_time(r, 0, 4)};
+        *m = (struct stored){.day = db_day(r, 0, 0),
+                             .id = db_str(r, 0, 1),
+                             .sealed = db_str(r, 0, 3),
+                             .control_id = db_str(r, 0, 5),
+                             .state = db_z(r, 0, 2),
+                             .received_at = db_time(r, 0, 4)};
     }
     return code;
 }
@@ -152,7 +157,7 @@ static enum err_code in_transaction(struct db *db, struct arena *a,
         code = open_raw(s, a, &old, &raw, e);
     }
     if (code == ERR_NONE) {
-        code = prepare_message(s, a, raw, old.received_at, &p, e);
+        code = prepare_message(s, a, old.control_id, raw, old.received_at, &p, e);
     }
     if (code == ERR_NONE) {
         code = append(db, a, s, no, &p.mapped, &first, &count, e);

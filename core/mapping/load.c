@@ -70,6 +70,14 @@ static void load_events(struct loader *l, const struct xml_node *root, struct ma
     m->events = events;
 }
 
+/* The schema lets no other word through. */
+static enum record_format format_of(const char *word)
+{
+    return strcmp(word, "table") == 0 ? RECORD_TABLE
+           : strcmp(word, "xml") == 0 ? RECORD_XML
+                                      : RECORD_HL7;
+}
+
 static const struct mapping *load_mapping(struct loader *l, const struct xml_node *root)
 {
     struct mapping *m = arena_alloc(l->a, sizeof *m);
@@ -78,6 +86,8 @@ static const struct mapping *load_mapping(struct loader *l, const struct xml_nod
         return NULL;
     }
     m->file = l->file;
+    m->names.format = format_of(xml_attr_or(root, "format", ""));
+    l->names = &m->names;
     m->name = arena_z(l->a, str_of(xml_attr_or(root, "name", "")));
     m->label =
         arena_printf(l->a, "%s@%s", m->name ? m->name : "", xml_attr_or(root, "version", "0"));
@@ -192,7 +202,7 @@ static void make_digest(struct mapping_set *m, char **files, size_t count, struc
 static bool compile_header(struct mapping_set *m)
 {
     for (size_t i = 0; i < HEADER_PATHS; i++) {
-        if (record_path(m->arena, RECORD_HL7, str_of(header_paths[i]), &m->header[i], NULL) !=
+        if (record_path(m->arena, &record_hl7, str_of(header_paths[i]), &m->header[i], NULL) !=
             ERR_NONE) {
             return false;
         }

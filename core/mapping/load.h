@@ -12,9 +12,10 @@ struct loader {
     struct arena *a;
     const struct catalogue *catalogue;
     struct problems *p;
-    const char *file;      /* the file being read */
-    const char *tables;    /* folder of code tables */
-    struct table **loaded; /* list of the set: each table is read once */
+    const char *file;                 /* the file being read */
+    const struct record_names *names; /* its format and what it declares */
+    const char *tables;               /* folder of code tables */
+    struct table **loaded;            /* list of the set: each table is read once */
 };
 
 #define PROBLEM(l, node, ...) problem_add((l)->p, (l)->file, xml_line(node), __VA_ARGS__)

@@ -91,7 +91,7 @@ static const struct record_path *compile_path(struct loader *l, const struct xml
 {
     const struct record_path *path = NULL;
     struct err e;
-    if (record_path(l->a, RECORD_HL7, text, &path, &e) != ERR_NONE) {
+    if (record_path(l->a, l->names, text, &path, &e) != ERR_NONE) {
         PROBLEM(l, n, "path %.*s: %s (at character %zu)", STR_ARG(text), e.msg, e.pos + 1);
         return NULL;
     }
@@ -133,7 +133,7 @@ const struct expr *load_when(struct loader *l, const struct xml_node *n)
     }
     struct str copy = arena_copy(l->a, str_of(text));
     if (expr_parse(l->a, copy, &x, &e) != ERR_NONE ||
-        expr_bind_record(l->a, x, RECORD_HL7, &e) != ERR_NONE) {
+        expr_bind_record(l->a, x, l->names, &e) != ERR_NONE) {
         PROBLEM(l, n, "when: %s (at character %zu)", e.msg, e.pos + 1);
         return NULL;
     }

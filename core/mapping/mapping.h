@@ -1,6 +1,7 @@
 /*
  * Mappings: declarative rules, message → events; data, never code. A mapping set is what one feed
- * uses: all .xml files of a folder (mappings/hl7v2) or one file. mapping_run() is a pure function
+ * uses: all .xml files of a folder (mappings/hl7v2) or one file; each says which
+ * format of message it reads. mapping_run() is a pure function
  * of the record, the keys and the site: the same message gives the same events with the same ids.
  */
 #ifndef DARI_MAPPING_MAPPING_H

@@ -93,7 +93,8 @@ struct message_type {
 
 struct mapping {
     const char *name, *file;
-    const char *label; /* appointments@1 */
+    const char *label;         /* appointments@1 */
+    struct record_names names; /* its format; it runs on records of this format only */
     const struct message_type *types;
     size_t type_count;
     struct rule patient; /* source_count 0: none */

@@ -256,16 +256,17 @@ static enum err_code run_mapping(struct making *k, const struct mapping *m, stru
     return k->count > before ? add_label(k, m, e) : ERR_NONE;
 }
 
-static enum err_code run_set(struct making *k, struct err *e)
+/* What HL7 v2 says of a message in its header; other formats give their type themselves. */
+static enum err_code read_header(struct making *k, struct str *code, struct str *trigger,
+                                 struct err *e)
 {
-    struct value code, trigger, processing;
-    bool any = false;
-    enum err_code rc = header(&k->run, HEADER_CODE, &code, e);
+    struct value c, t, processing;
+    enum err_code rc = header(&k->run, HEADER_CODE, &c, e);
     if (rc == ERR_NONE) {
-        rc = header(&k->run, HEADER_TRIGGER, &trigger, e);
+        rc = header(&k->run, HEADER_TRIGGER, &t, e);
     }
-    if (rc == ERR_NONE && trigger.has != HAS_VALUE) {
-        rc = header(&k->run, HEADER_EVENT_TYPE, &trigger, e);
+    if (rc == ERR_NONE && t.has != HAS_VALUE) {
+        rc = header(&k->run, HEADER_EVENT_TYPE, &t, e);
     }
     if (rc == ERR_NONE) {
         rc = header(&k->run, HEADER_PROCESSING, &processing, e);
@@ -273,11 +274,28 @@ static enum err_code run_set(struct making *k, struct err *e)
     if (rc != ERR_NONE) {
         return rc;
     }
+    *code = c.text;
+    *trigger = t.text;
     k->out->test = str_is(processing.text, "T") || str_is(processing.text, "D");
     k->default_time = default_time(&k->run, k->run.context->received_at);
-    for (size_t i = 0; i < k->run.set->count && rc == ERR_NONE; i++) {
+    return ERR_NONE;
+}
+
+static enum err_code run_set(struct making *k, struct err *e)
+{
+    const enum record_format format = record_format(k->run.record);
+    struct str code, trigger;
+    bool any = false;
+    enum err_code rc = ERR_NONE;
+    k->default_time = k->run.context->received_at;
+    if (format == RECORD_HL7) {
+        rc = read_header(k, &code, &trigger, e);
+    } else {
+        record_type(k->run.record, &code, &trigger);
+    }
+    for (size_t i = 0; rc == ERR_NONE && i < k->run.set->count; i++) {
         const struct mapping *m = k->run.set->mappings[i];
-        if (meant_for(m, code.text, trigger.text)) {
+        if (m->names.format == format && meant_for(m, code, trigger)) {
             any = true;
             rc = run_mapping(k, m, e);
         }

@@ -15,15 +15,31 @@ struct value {
     struct str text; /* empty unless HAS_VALUE */
 };
 
-enum record_format { RECORD_HL7 }; /* XML and tables join here */
+enum record_format { RECORD_HL7, RECORD_TABLE, RECORD_XML };
 
 struct record_path; /* a compiled path, lives as long as its mapping */
 struct record;
 
+/* The notation of a mapping's paths: its format, and the names that the format lets it declare. */
+struct header_names; /* columns and their aliases: core/table/header.h */
+struct xml_names;    /* namespace prefixes: core/xml */
+struct record_names {
+    enum record_format format;
+    const struct header_names *headers; /* RECORD_TABLE */
+    const struct xml_names *xml;        /* RECORD_XML */
+};
+extern const struct record_names record_hl7; /* HL7 v2 has nothing to declare */
+
 /* Compiles a path in the format's own notation. ERR_SYNTAX with the offset in the path. */
-enum err_code record_path(struct arena *a, enum record_format f, struct str text,
+enum err_code record_path(struct arena *a, const struct record_names *names, struct str text,
                           const struct record_path **out, struct err *e);
 struct str record_path_text(const struct record_path *p);
+
+/* Paths are only used on records of their own format. */
+enum record_format record_format(const struct record *r);
+/* The type of the message ("row", "changed"; "ClinicalDocument", ""). Empty for HL7 v2, whose type
+ * is at MSH-9. */
+void record_type(const struct record *r, struct str *code, struct str *trigger);
 
 /*
  * Inside "for each", a scope says which occurrence a path means: paths that begin with the same

@@ -112,7 +112,7 @@ static void map(struct str raw)
     struct prepared p;
     arena_reset(t.arena);
     buf_reset(&t.out);
-    if (prepare_message(&t.prepare, t.arena, raw, 1, &p, NULL) != ERR_NONE ||
+    if (prepare_message(&t.prepare, t.arena, STR(""), raw, 1, &p, NULL) != ERR_NONE ||
         p.mapped.state != MAPPING_MAPPED) {
         fail("a message cannot be mapped");
     }

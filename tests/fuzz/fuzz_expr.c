@@ -80,7 +80,7 @@ static bool tested(struct str text, const struct record *r, enum truth *t)
 {
     const struct expr *x;
     return parsed(text, &x) == ERR_NONE &&
-           expr_bind_record(arena, x, RECORD_HL7, NULL) == ERR_NONE &&
+           expr_bind_record(arena, x, &record_hl7, NULL) == ERR_NONE &&
            expr_test(x, r, arena, NULL, t, NULL) == ERR_NONE;
 }
 

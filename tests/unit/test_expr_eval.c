@@ -46,7 +46,7 @@ static enum truth test_text(const char *text, const struct record_scope *scope)
     struct err e = {0};
     enum truth t;
     if (expr_parse(arena, str_of(text), &x, &e) != ERR_NONE ||
-        expr_bind_record(arena, x, RECORD_HL7, &e) != ERR_NONE ||
+        expr_bind_record(arena, x, &record_hl7, &e) != ERR_NONE ||
         expr_test(x, record, arena, scope, &t, &e) != ERR_NONE) {
         fail_msg("%s: %s at %zu", text, e.msg, e.pos);
     }
@@ -198,7 +198,7 @@ static void test_scope(void **state)
 {
     (void)state;
     const struct record_path *over;
-    assert_int_equal(record_path(arena, RECORD_HL7, STR("OBX"), &over, NULL), ERR_NONE);
+    assert_int_equal(record_path(arena, &record_hl7, STR("OBX"), &over, NULL), ERR_NONE);
     struct record_scope scope = {.over = over, .index = 2};
     assert_int_equal(test_text("OBX-5 = 'positive'", &scope), TRUTH_TRUE);
     assert_int_equal(test_text("OBX(1)-5 = 6.5", &scope), TRUTH_TRUE);
@@ -239,7 +239,7 @@ static void test_refused(void **state)
         const struct expr *x;
         struct err e = {0};
         assert_int_equal(expr_parse(arena, str_of(rows[i].text), &x, &e), ERR_NONE);
-        enum err_code code = expr_bind_record(arena, x, RECORD_HL7, &e);
+        enum err_code code = expr_bind_record(arena, x, &record_hl7, &e);
         if (code != rows[i].code || e.pos != rows[i].pos) {
             fail_msg("%s: %s at %zu (%s)", rows[i].text, err_name(code), e.pos, e.msg);
         }

@@ -115,7 +115,7 @@ static void test_on_a_record(void **state)
         const struct expr *x = parsed(a, rows[i].text, "ZZZ-1");
         enum truth t;
         struct err e = {0};
-        if (expr_bind_record(a, x, RECORD_HL7, &e) != ERR_NONE ||
+        if (expr_bind_record(a, x, &record_hl7, &e) != ERR_NONE ||
             expr_test(x, r, a, NULL, &t, &e) != ERR_NONE) {
             fail_msg("%s: %s at %zu", rows[i].text, e.msg, e.pos);
         }

@@ -150,7 +150,7 @@ static void add_message(struct buf *out, struct names *names, struct str raw)
     struct prepared p;
     struct err e = {0};
     arena_reset(t.message);
-    assert_int_equal(prepare_message(&s, t.message, raw, received, &p, &e), ERR_NONE);
+    assert_int_equal(prepare_message(&s, t.message, STR(""), raw, received, &p, &e), ERR_NONE);
     const struct mapped *m = &p.mapped;
     switch (m->state) {
     case MAPPING_MAPPED:

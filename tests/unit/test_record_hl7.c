@@ -43,7 +43,7 @@ static const struct record *record(void)
 static const struct record_path *path(const char *text)
 {
     const struct record_path *p = NULL;
-    assert_int_equal(record_path(arena, RECORD_HL7, str_of(text), &p, NULL), ERR_NONE);
+    assert_int_equal(record_path(arena, &record_hl7, str_of(text), &p, NULL), ERR_NONE);
     assert_same(record_path_text(p), str_of(text), text);
     return p;
 }
@@ -53,7 +53,7 @@ static void compile(void **state)
     (void)state;
     const struct record_path *p = (const void *)MESSAGE;
     struct err e = {.code = ERR_NONE};
-    assert_int_equal(record_path(arena, RECORD_HL7, STR("PID-x"), &p, &e), ERR_SYNTAX);
+    assert_int_equal(record_path(arena, &record_hl7, STR("PID-x"), &p, &e), ERR_SYNTAX);
     assert_int_equal(e.pos, 4);
     assert_null(p);
     char text[] = "PID-3[5='MR'].1";

@@ -1,0 +1,134 @@
+#include "core/record/record_internal.h"
+
+#include "core/hl7/hl7.h"
+
+#include <string.h>
+
+const struct record_names record_hl7 = {.format = RECORD_HL7};
+
+struct hl7_record_path {
+    struct record_path base;
+    struct hl7_path hl7;
+};
+
+struct hl7_record {
+    struct record base;
+    const struct hl7_msg *msg;
+};
+
+static const struct hl7_path *path_of(const struct record_path *p)
+{
+    return &((const struct hl7_record_path *)p)->hl7;
+}
+
+static const struct hl7_msg *msg_of(const struct record *r)
+{
+    return ((const struct hl7_record *)r)->msg;
+}
+
+static enum err_code compile(struct arena *a, const struct record_names *names, struct str text,
+                             const struct record_path **out, struct err *e)
+{
+    struct hl7_record_path *p = arena_alloc(a, sizeof *p);
+    (void)names;
+    if (!p) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a path");
+    }
+    p->base = (struct record_path){RECORD_HL7, text};
+    *out = &p->base;
+    return hl7_path_parse(text, &p->hl7, e);
+}
+
+const struct record *record_of_hl7(struct arena *a, const struct hl7_msg *m)
+{
+    struct hl7_record *r = arena_alloc(a, sizeof *r);
+    if (!r) {
+        return NULL;
+    }
+    *r = (struct hl7_record){.base = {.format = RECORD_HL7}, .msg = m};
+    return &r->base;
+}
+
+static void apply_segment(struct hl7_path *p, const struct record_scope *s)
+{
+    if (p->occ == 0) {
+        p->occ = path_of(s->over)->occ ? path_of(s->over)->occ : s->index;
+    }
+}
+
+static void apply_field(struct hl7_path *p, const struct record_scope *s)
+{
+    const struct hl7_path *over = path_of(s->over);
+    if (p->field != over->field || p->rep || p->choose || (p->occ && p->occ != over->occ)) {
+        return;
+    }
+    p->occ = over->occ;
+    p->choose = over->choose;
+    p->chosen = over->chosen;
+    if (!over->choose) {
+        p->rep = over->rep ? over->rep : s->index;
+    }
+}
+
+/* The path as it is meant inside its scopes, the innermost first. */
+static struct hl7_path resolve(const struct hl7_path *path, const struct record_scope *scope)
+{
+    struct hl7_path p = *path;
+    for (; scope; scope = scope->up) {
+        const struct hl7_path *over = path_of(scope->over);
+        if (memcmp(p.segment, over->segment, 3) != 0) {
+            continue;
+        }
+        if (over->field == 0) {
+            apply_segment(&p, scope);
+        } else {
+            apply_field(&p, scope);
+        }
+    }
+    return p;
+}
+
+static unsigned count(const struct record *r, const struct record_path *over,
+                      const struct record_scope *scope)
+{
+    struct hl7_path p = resolve(path_of(over), scope);
+    struct str ignored;
+    if (p.rep || p.choose || (p.field == 0 && p.occ)) {
+        p.comp = p.sub = 0;
+        enum hl7_has has = hl7_get(msg_of(r), &p, &ignored);
+        return has == HL7_VALUE || has == HL7_NULL;
+    }
+    return p.field ? hl7_repetitions(msg_of(r), &p) : hl7_occurrences(msg_of(r), p.segment);
+}
+
+static enum err_code get(const struct record *r, struct arena *a, const struct record_path *path,
+                         const struct record_scope *scope, struct value *out, struct err *e)
+{
+    static const enum has has_of[] = {
+        [HL7_ABSENT] = HAS_ABSENT,
+        [HL7_EMPTY] = HAS_EMPTY,
+        [HL7_NULL] = HAS_NULL,
+        [HL7_VALUE] = HAS_VALUE,
+    };
+    struct hl7_path p = resolve(path_of(path), scope);
+    struct str escaped;
+    enum hl7_has has = hl7_get(msg_of(r), &p, &escaped);
+    *out = (struct value){has_of[has], {"", 0}};
+    /* MSH-1 and MSH-2 are delimiters, not text with delimiters in it. */
+    if (has != HL7_VALUE || (p.field && p.field <= 2 && memcmp(p.segment + 1, "SH", 2) == 0)) {
+        out->text = escaped;
+        return ERR_NONE;
+    }
+    enum err_code code = hl7_unescape(a, msg_of(r), escaped, &out->text, e);
+    if (code != ERR_NONE) {
+        char place[HL7_PLACE];
+        *out = (struct value){HAS_ABSENT, {"", 0}};
+        if (e) {
+            e->pos += hl7_offset(msg_of(r), escaped);
+            err_at(e, "%s", hl7_path_text(&p, place));
+        }
+    }
+    return code;
+}
+
+const struct record_ops record_hl7_ops = {.compile = compile, .count = count, .get = get};

@@ -84,7 +84,11 @@ void buf_addz(struct buf *b, const char *z)
 
 void buf_addc(struct buf *b, char c)
 {
-    buf_add(b, (struct str){&c, 1});
+    char *to = buf_room(b, 1);
+    if (to) {
+        *to = c;
+        buf_took(b, 1);
+    }
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
@@ -130,37 +134,43 @@ void buf_hex(struct buf *b, struct str bytes)
     buf_took(b, bytes.n * 2);
 }
 
+/* The letter of an escape that has one. */
+static char json_escape(unsigned char c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return '\0';
+    }
+}
+
+static bool json_plain(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
 void buf_json(struct buf *b, struct str s)
 {
     buf_addc(b, '"');
-    size_t from = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c >= 0x20 && c != '"' && c != '\\') {
-            continue;
+    for (size_t i = 0; i < s.n;) {
+        size_t from = i;
+        while (i < s.n && json_plain((unsigned char)s.p[i])) {
+            i++;
         }
         buf_add(b, str_cut(s, from, i));
-        from = i + 1;
-        switch (c) {
-        case '"':
-            buf_addz(b, "\\\"");
-            break;
-        case '\\':
-            buf_addz(b, "\\\\");
-            break;
-        case '\n':
-            buf_addz(b, "\\n");
-            break;
-        case '\r':
-            buf_addz(b, "\\r");
-            break;
-        case '\t':
-            buf_addz(b, "\\t");
-            break;
-        default:
-            buf_printf(b, "\\u%04x", c);
+        if (i < s.n) {
+            unsigned char c = (unsigned char)s.p[i++];
+            char letter = json_escape(c);
+            buf_printf(b, letter ? "\\%c" : "\\u%04x", letter ? letter : c);
         }
     }
-    buf_add(b, str_cut(s, from, s.n));
     buf_addc(b, '"');
 }

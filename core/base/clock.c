@@ -85,6 +85,19 @@ bool day_valid(int year, int month, int day)
     return day <= last[month - 1] + (month == 2 && leap);
 }
 
+/*
+ * What the zone says of one UTC day. When its first and its last second have the same offset, so
+ * has every second between: no zone changes twice in a day. libc reads the zone's rules anew at
+ * every call, which costs more than everything else that is done with a time.
+ */
+struct zone_day {
+    int64_t day;
+    int offset;
+    bool known, steady;
+};
+enum { ZONE_DAYS = 64, DAY_SECONDS = 86400 };
+static struct zone_day zone_days[ZONE_DAYS];
+
 enum err_code zone_set(const char *name, struct err *e)
 {
     char path[256];
@@ -96,35 +109,61 @@ enum err_code zone_set(const char *name, struct err *e)
     }
     setenv("TZ", name, 1);
     tzset();
+    memset(zone_days, 0, sizeof zone_days);
     return ERR_NONE;
 }
 
-static void split(usec at, time_t *seconds, int *rest)
+static int libc_offset(int64_t seconds)
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    localtime_r(&t, &tm);
+    return (int)tm.tm_gmtoff;
+}
+
+static const struct zone_day *zone_of(int64_t day)
+{
+    struct zone_day *z = &zone_days[day & (ZONE_DAYS - 1)];
+    if (!z->known || z->day != day) {
+        int64_t first = day * DAY_SECONDS;
+        int offset = libc_offset(first);
+        *z = (struct zone_day){day, offset, true, offset == libc_offset(first + DAY_SECONDS - 1)};
+    }
+    return z;
+}
+
+static void split(usec at, int64_t *day, int *second, int *rest)
 {
     usec r = at % USEC_SECOND;
-    if (r < 0) {
-        r += USEC_SECOND;
-    }
-    *seconds = (time_t)((at - r) / USEC_SECOND);
+    r += r < 0 ? USEC_SECOND : 0;
+    int64_t seconds = (at - r) / USEC_SECOND, s = seconds % DAY_SECONDS;
+    s += s < 0 ? DAY_SECONDS : 0;
+    *day = (seconds - s) / DAY_SECONDS;
+    *second = (int)s;
     *rest = (int)r;
+}
+
+/* What a clock shows that is `offset` seconds east of UTC. */
+static struct civil civil_at(usec at, int offset)
+{
+    struct civil c = {.offset = offset};
+    int64_t day;
+    int second;
+    split(at + (usec)offset * USEC_SECOND, &day, &second, &c.usec);
+    day_civil((int32_t)day, &c);
+    c.hour = second / 3600;
+    c.minute = second / 60 % 60;
+    c.second = second % 60;
+    return c;
 }
 
 struct civil zone_local(usec at)
 {
-    time_t seconds;
-    struct civil c = {0};
-    split(at, &seconds, &c.usec);
-    struct tm tm;
-    localtime_r(&seconds, &tm);
-    c.year = tm.tm_year + 1900;
-    c.month = tm.tm_mon + 1;
-    c.day = tm.tm_mday;
-    c.hour = tm.tm_hour;
-    c.minute = tm.tm_min;
-    c.second = tm.tm_sec;
-    c.offset = (int)tm.tm_gmtoff;
-    c.weekday = tm.tm_wday;
-    return c;
+    int64_t day;
+    int second, rest;
+    split(at, &day, &second, &rest);
+    const struct zone_day *z = zone_of(day);
+    return civil_at(at, z->steady ? z->offset : libc_offset(day * DAY_SECONDS + second));
 }
 
 int32_t zone_day(usec at)
@@ -135,6 +174,13 @@ int32_t zone_day(usec at)
 
 usec zone_instant(int32_t day, int hour, int minute, int second)
 {
+    const struct zone_day before = *zone_of(day - 1), here = *zone_of(day),
+                          next = *zone_of(day + 1);
+    bool steady = before.steady && here.steady && next.steady;
+    if (steady && before.offset == here.offset && here.offset == next.offset) {
+        return ((usec)day * DAY_SECONDS + hour * 3600 + minute * 60 + second - here.offset) *
+               USEC_SECOND;
+    }
     struct civil c;
     day_civil(day, &c);
     struct tm tm = {.tm_year = c.year - 1900,
@@ -147,20 +193,46 @@ usec zone_instant(int32_t day, int hour, int minute, int second)
     return (usec)mktime(&tm) * USEC_SECOND;
 }
 
+/* `n` in so many digits, and what shall follow; returns where that ends. */
+static char *put(char *to, int n, int digits, const char *behind)
+{
+    unsigned rest = (unsigned)n;
+    for (int i = digits; i-- > 0; rest /= 10) {
+        to[i] = (char)('0' + rest % 10);
+    }
+    to += digits;
+    while (*behind) {
+        *to++ = *behind++;
+    }
+    return to;
+}
+
+static char *put_day(char *to, const struct civil *c)
+{
+    to = put(to, c->year % 10000, 4, "-");
+    to = put(to, c->month, 2, "-");
+    return put(to, c->day, 2, "");
+}
+
 static const char *text(const struct civil *c, bool utc, char out[CLOCK_TEXT])
 {
-    int n = snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d", c->year % 10000, c->month,
-                     c->day, c->hour, c->minute, c->second);
+    char *to = put_day(out, c);
+    *to++ = 'T';
+    to = put(to, c->hour, 2, ":");
+    to = put(to, c->minute, 2, ":");
+    to = put(to, c->second, 2, c->usec ? "." : "");
     if (c->usec) {
-        n += snprintf(out + n, (size_t)(CLOCK_TEXT - n), ".%06d", c->usec);
+        to = put(to, c->usec, 6, "");
     }
     int minutes = abs(c->offset) / 60;
     if (utc) {
-        snprintf(out + n, (size_t)(CLOCK_TEXT - n), "Z");
+        *to++ = 'Z';
     } else {
-        snprintf(out + n, (size_t)(CLOCK_TEXT - n), "%c%02d:%02d", c->offset < 0 ? '-' : '+',
-                 minutes / 60 % 100, minutes % 60);
+        *to++ = c->offset < 0 ? '-' : '+';
+        to = put(to, minutes / 60, 2, ":");
+        to = put(to, minutes % 60, 2, "");
     }
+    *to = '\0';
     return out;
 }
 
@@ -172,15 +244,7 @@ const char *clock_text(usec at, char out[CLOCK_TEXT])
 
 const char *clock_text_utc(usec at, char out[CLOCK_TEXT])
 {
-    time_t seconds;
-    struct civil c = {0};
-    split(at, &seconds, &c.usec);
-    int32_t day = (int32_t)(seconds / 86400 - (seconds % 86400 < 0));
-    int rest = (int)(seconds - (time_t)day * 86400);
-    day_civil(day, &c);
-    c.hour = rest / 3600;
-    c.minute = rest / 60 % 60;
-    c.second = rest % 60;
+    struct civil c = civil_at(at, 0);
     return text(&c, true, out);
 }
 
@@ -188,7 +252,7 @@ const char *day_text(int32_t day, char out[CLOCK_TEXT])
 {
     struct civil c;
     day_civil(day, &c);
-    snprintf(out, CLOCK_TEXT, "%04d-%02d-%02d", c.year % 10000, c.month, c.day);
+    *put_day(out, &c) = '\0';
     return out;
 }
 

@@ -79,3 +79,17 @@ enum err_code num_ms(struct str s, int64_t min, int64_t max, int64_t *out, struc
                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
     return with_unit(s, units, min, max, out, e);
 }
+
+struct str num_text(int64_t n, int width, char out[NUM_TEXT])
+{
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
+    char *end = out + NUM_TEXT, *to = end;
+    do {
+        *--to = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest || end - to < width);
+    if (n < 0) {
+        *--to = '-';
+    }
+    return (struct str){to, (size_t)(end - to)};
+}

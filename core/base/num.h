@@ -14,4 +14,8 @@ enum err_code num_i64(struct str s, int64_t min, int64_t max, int64_t *out, stru
 enum err_code num_size(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e);
 enum err_code num_ms(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e);
 
+/* The other direction: at least `width` digits (up to 20), in `out`. */
+enum { NUM_TEXT = 24 };
+struct str num_text(int64_t n, int width, char out[NUM_TEXT]);
+
 #endif

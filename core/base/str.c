@@ -2,22 +2,6 @@
 
 #include <string.h>
 
-struct str str_of(const char *z)
-{
-    return z ? (struct str){z, strlen(z)} : (struct str){"", 0};
-}
-
-struct str str_cut(struct str s, size_t from, size_t to)
-{
-    if (to > s.n) {
-        to = s.n;
-    }
-    if (from > to) {
-        from = to;
-    }
-    return (struct str){from ? s.p + from : s.p, to - from};
-}
-
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
@@ -33,16 +17,6 @@ struct str str_trim(struct str s)
         s.n--;
     }
     return s;
-}
-
-bool str_eq(struct str a, struct str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool str_is(struct str a, const char *z)
-{
-    return str_eq(a, str_of(z));
 }
 
 static char lower(char c)
@@ -78,15 +52,6 @@ int str_cmp(struct str a, struct str b)
     size_t n = a.n < b.n ? a.n : b.n;
     int c = n ? memcmp(a.p, b.p, n) : 0;
     return c ? c : (a.n > b.n) - (a.n < b.n);
-}
-
-size_t str_find(struct str s, char c, size_t from)
-{
-    if (from >= s.n) {
-        return s.n;
-    }
-    const char *at = memchr(s.p + from, c, s.n - from);
-    return at ? (size_t)(at - s.p) : s.n;
 }
 
 bool str_next(struct str *rest, char sep, struct str *piece)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct str {
     const char *p;
@@ -23,19 +24,50 @@ struct str {
 /* printf("%.*s", STR_ARG(s)): for our own identifiers only, never for patient data. */
 #define STR_ARG(s) (int)(s).n, (s).p
 
-struct str str_of(const char *z); /* of a C string; NULL gives the empty slice */
-struct str str_cut(struct str s, size_t from, size_t to); /* clamped, from <= to */
-struct str str_trim(struct str s);                        /* ASCII blanks off both ends */
+/*
+ * The smallest ones are here in full: they stand in every inner loop, and a literal's length is
+ * then known to the compiler.
+ */
 
-bool str_eq(struct str a, struct str b);
-bool str_is(struct str a, const char *z);
+/* Of a C string; NULL gives the empty slice. */
+static inline struct str str_of(const char *z)
+{
+    return z ? (struct str){z, strlen(z)} : (struct str){"", 0};
+}
+
+/* Clamped, from <= to. */
+static inline struct str str_cut(struct str s, size_t from, size_t to)
+{
+    to = to > s.n ? s.n : to;
+    from = from > to ? to : from;
+    return (struct str){from ? s.p + from : s.p, to - from};
+}
+
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool str_is(struct str a, const char *z)
+{
+    return str_eq(a, str_of(z));
+}
+
+/* Index of the first `c` at or after `from`, or s.n when there is none. */
+static inline size_t str_find(struct str s, char c, size_t from)
+{
+    if (from >= s.n) {
+        return s.n;
+    }
+    const char *at = (const char *)memchr(s.p + from, c, s.n - from);
+    return at ? (size_t)(at - s.p) : s.n;
+}
+
+struct str str_trim(struct str s);         /* ASCII blanks off both ends */
 bool str_same(struct str a, struct str b); /* ASCII letters without regard to case */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 int str_cmp(struct str a, struct str b);
-
-/* Index of the first `c` at or after `from`, or s.n when there is none. */
-size_t str_find(struct str s, char c, size_t from);
 
 /*
  * Cuts the next piece up to `sep` off the front of `*rest`. False when nothing is left (rest->p is

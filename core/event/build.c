@@ -4,8 +4,6 @@
 #include "core/base/text.h"
 #include "core/event/event_internal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum slot_state { SLOT_UNSET, SLOT_NULL, SLOT_SET };
@@ -139,9 +137,8 @@ static enum err_code check_number(struct arena *a, struct str *v, struct err *e)
     if (num_i64(*v, -EVENT_INT_MOST, EVENT_INT_MOST, &n, NULL) != ERR_NONE) {
         return ERR(e, ERR_VALUE, 0, "not a whole number");
     }
-    char text[24];
-    int len = snprintf(text, sizeof text, "%" PRId64, n);
-    *v = arena_copy(a, (struct str){text, (size_t)len});
+    char text[NUM_TEXT];
+    *v = arena_copy(a, num_text(n, 1, text));
     return v->p ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "out of memory");
 }
 
@@ -362,9 +359,9 @@ static void write_slot(struct buf *out, enum kind kind, const struct slot *s)
 
 static void write_name(struct buf *out, const char *name)
 {
-    buf_addz(out, out->n && out->p[out->n - 1] != '{' ? ",\"" : "\"");
+    buf_add(out, out->n && out->p[out->n - 1] != '{' ? STR(",\"") : STR("\""));
     buf_addz(out, name);
-    buf_addz(out, "\":");
+    buf_add(out, STR("\":"));
 }
 
 static enum err_code write_item(struct buf *out, const struct field *list, const struct item *item,
@@ -445,6 +442,8 @@ static enum err_code close_object(struct arena *a, struct buf *json, const char 
     return out->p ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "out of memory");
 }
 
+enum { USUAL_DATA = 1000 }; /* most payloads fit: one allocation instead of three */
+
 enum err_code event_finish(struct event_builder *b, struct event *out, struct err *e)
 {
     struct buf data, secret;
@@ -452,6 +451,7 @@ enum err_code event_finish(struct event_builder *b, struct event *out, struct er
     enum err_code code = ERR_NONE;
     buf_init(&data, EVENT_DATA);
     buf_init(&secret, EVENT_DATA);
+    buf_room(&data, USUAL_DATA);
     buf_addc(&data, '{');
     buf_addc(&secret, '{');
     for (size_t i = 0; i < b->type->field_count && code == ERR_NONE; i++) {

@@ -1,46 +1,56 @@
 #include "core/event/event.h"
 
-#include <inttypes.h>
+#include "core/base/num.h"
 
-/* Names and keys of our own, but a site or feed may be named with any letter: always escaped. */
-static void member(struct buf *out, const char *name, const char *value)
+/*
+ * One member, `name` as it is written before its value. Left out when there is no value. Names and
+ * keys are our own, but a site or feed may be named with any letter: always escaped.
+ */
+static void member(struct buf *out, struct str name, const char *value)
 {
     if (value && value[0]) {
-        buf_addz(out, ",\"");
-        buf_addz(out, name);
-        buf_addz(out, "\":");
+        buf_add(out, name);
         buf_json(out, str_of(value));
     }
+}
+
+/* A number as text: an Integer of CloudEvents has 32 bits. */
+static void number(struct buf *out, struct str name, int64_t n, int width)
+{
+    char text[NUM_TEXT];
+    buf_add(out, name);
+    buf_add(out, num_text(n, width, text));
+    buf_addc(out, '"');
 }
 
 void envelope_json(struct buf *out, const struct envelope *v)
 {
     char text[CLOCK_TEXT];
-    buf_addz(out, "{\"specversion\":\"1.0\"");
-    member(out, "id", v->id);
-    member(out, "source", v->source);
-    member(out, "type", v->type);
-    member(out, "subject", v->subject);
-    member(out, "time", clock_text(v->time, text));
-    buf_addz(out, ",\"datacontenttype\":\"application/json\",\"dataschema\":\"urn:dari:event:");
+    buf_add(out, STR("{\"specversion\":\"1.0\""));
+    member(out, STR(",\"id\":"), v->id);
+    member(out, STR(",\"source\":"), v->source);
+    member(out, STR(",\"type\":"), v->type);
+    member(out, STR(",\"subject\":"), v->subject);
+    member(out, STR(",\"time\":"), clock_text(v->time, text));
+    buf_add(out, STR(",\"datacontenttype\":\"application/json\""
+                     ",\"dataschema\":\"urn:dari:event:"));
     buf_addz(out, v->type);
-    buf_printf(out, ":%d\"", v->schema);
+    number(out, STR(":"), v->schema, 1);
     if (v->seq) {
-        buf_printf(out, ",\"sequence\":\"%020" PRId64 "\"", v->seq);
+        number(out, STR(",\"sequence\":\""), v->seq, 20);
     }
-    member(out, "partitionkey", v->subject);
-    member(out, "recordedtime", clock_text_utc(v->recorded_at, text));
-    member(out, "darisite", v->site);
+    member(out, STR(",\"partitionkey\":"), v->subject);
+    member(out, STR(",\"recordedtime\":"), clock_text_utc(v->recorded_at, text));
+    member(out, STR(",\"darisite\":"), v->site);
     if (v->message_no) {
-        /* As text: an Integer of CloudEvents has 32 bits. */
-        buf_printf(out, ",\"darimessage\":\"%" PRId64 "\"", v->message_no);
+        number(out, STR(",\"darimessage\":\""), v->message_no, 1);
     }
-    member(out, "darimapping", v->mapping);
+    member(out, STR(",\"darimapping\":"), v->mapping);
     if (v->test) {
-        buf_addz(out, ",\"daritest\":true");
+        buf_add(out, STR(",\"daritest\":true"));
     }
-    member(out, "causationid", v->cause);
-    buf_addz(out, ",\"data\":");
+    member(out, STR(",\"causationid\":"), v->cause);
+    buf_add(out, STR(",\"data\":"));
     buf_add(out, v->data);
     buf_addc(out, '}');
 }

@@ -82,9 +82,8 @@ static enum err_code to_whole(struct arena *a, struct str in, bool commas, struc
         return ERR(e, ERR_VALUE, 0, "is not a whole number");
     }
     *number = value;
-    char *text = arena_printf(a, "%lld", (long long)value);
-    *out = str_of(text);
-    return text ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a value");
+    char text[NUM_TEXT];
+    return keep(a, num_text(value, 1, text), out, e);
 }
 
 struct unit {
@@ -153,9 +152,8 @@ static enum err_code to_measure(const struct measure *m, const struct convert_ru
     if (value < 0 || value % unit->divide) {
         return ERR(e, ERR_VALUE, 0, "%s", m->not_whole);
     }
-    char *text = arena_printf(a, "%lld", (long long)(value / unit->divide));
-    *out = str_of(text);
-    return text ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a value");
+    char text[NUM_TEXT];
+    return keep(a, num_text(value / unit->divide, 1, text), out, e);
 }
 
 static enum err_code to_bool(struct str in, struct str *out, struct err *e)

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static void days(void **state)
@@ -89,6 +90,32 @@ static void set_clock(const char *path, const char *text)
     fclose(f);
 }
 
+/* What is remembered of a zone is what libc says of it, also around a change and before any rule.
+ */
+static void zone_days(void **state)
+{
+    (void)state;
+    static const char *const zones_tried[] = {"Asia/Seoul", "Europe/Berlin", "Australia/Lord_Howe",
+                                              "America/St_Johns"};
+    for (size_t z = 0; z < sizeof zones_tried / sizeof zones_tried[0]; z++) {
+        assert_int_equal(zone_set(zones_tried[z], NULL), ERR_NONE);
+        time_t from = (time_t)day_of(1988, 1, 1) * 86400, to = (time_t)day_of(1989, 1, 1) * 86400;
+        for (time_t t = from; t < to; t += 1799) {
+            struct tm tm;
+            localtime_r(&t, &tm);
+            struct civil c = zone_local((usec)t * USEC_SECOND);
+            assert_int_equal(c.offset, tm.tm_gmtoff);
+            assert_int_equal(c.hour * 60 + c.minute, tm.tm_hour * 60 + tm.tm_min);
+            assert_int_equal(c.weekday, tm.tm_wday);
+            tm.tm_isdst = -1;
+            int32_t day = day_of(c.year, c.month, c.day);
+            assert_int_equal(zone_instant(day, c.hour, c.minute, c.second),
+                             (usec)mktime(&tm) * USEC_SECOND);
+        }
+    }
+    assert_int_equal(zone_set("Asia/Seoul", NULL), ERR_NONE);
+}
+
 static void moved(void **state)
 {
     (void)state;
@@ -112,6 +139,7 @@ static void moved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(days), cmocka_unit_test(instants),
-                                       cmocka_unit_test(zones), cmocka_unit_test(moved)};
+                                       cmocka_unit_test(zones), cmocka_unit_test(zone_days),
+                                       cmocka_unit_test(moved)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

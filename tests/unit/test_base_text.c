@@ -88,6 +88,27 @@ static void numbers(void **state)
     }
 }
 
+static void numbers_as_text(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t n;
+        int width;
+        const char *text;
+    } cases[] = {
+        {0, 1, "0"},
+        {7, 3, "007"},
+        {-35000, 1, "-35000"},
+        {42, 20, "00000000000000000042"},
+        {INT64_MAX, 1, "9223372036854775807"},
+        {INT64_MIN, 20, "-09223372036854775808"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[NUM_TEXT];
+        assert_true(str_is(num_text(cases[i].n, cases[i].width, text), cases[i].text));
+    }
+}
+
 static void codings(void **state)
 {
     (void)state;
@@ -175,9 +196,9 @@ static void visible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices),  cmocka_unit_test(cut_texts), cmocka_unit_test(numbers),
-        cmocka_unit_test(codings), cmocka_unit_test(utf8),      cmocka_unit_test(buffers),
-        cmocka_unit_test(visible),
+        cmocka_unit_test(slices),          cmocka_unit_test(cut_texts), cmocka_unit_test(numbers),
+        cmocka_unit_test(numbers_as_text), cmocka_unit_test(codings),   cmocka_unit_test(utf8),
+        cmocka_unit_test(buffers),         cmocka_unit_test(visible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "core/base/option.h"
 #include "core/base/err.h"
+#include "core/base/problem.h"
 
 struct net_loop;
 struct adapter;      /* the instance, private to the adapter */
@@ -38,7 +39,10 @@ struct adapter_file {
 
 bool adapter_submit_file(struct adapter_host *h, const struct adapter_file *f, void *ticket);
 
-/* The mark of the newest file of this feed that was taken whole, "" when there is none. */
+/*
+ * The mark of the newest file of this feed that was taken whole, "" when there is none. NULL while
+ * that is not known, because the database is away: ask again later, never begin from nothing.
+ */
 const char *adapter_mark(const struct adapter_host *h);
 
 enum adapter_outcome {
@@ -65,6 +69,9 @@ struct adapter_ops {
     const char *name, *help;
     const struct option_row *options;
     size_t options_size;
+    /* What is wrong with the options beyond their rows: combinations, files they name. Adds to `p`
+     * at file:line, for dari check and before a start. NULL: nothing can be. */
+    void (*check)(const void *options, const char *file, int line, struct problems *p);
     /* Listens or starts to poll. Errors name the option at fault and say what to do. */
     enum err_code (*start)(struct adapter_host *h, struct net_loop *loop, const void *options,
                            struct adapter **out, struct err *e);

@@ -254,8 +254,12 @@ static void read_adapter(struct reader *r, const struct xml_node *n, struct conf
         return;
     }
     void *options = arena_alloc(r->a, f->adapter->options_size);
+    size_t before = r->p->count;
     if (options) {
         read_options(r, child, f->adapter->options, options);
+    }
+    if (options && r->p->count == before && f->adapter->check) {
+        f->adapter->check(options, r->path, xml_line(child ? child : n), r->p);
     }
     f->options = options;
 }

@@ -70,7 +70,8 @@ struct adapter_ops {
     const struct option_row *options;
     size_t options_size;
     /* What is wrong with the options beyond their rows: combinations, files they name. Adds to `p`
-     * at file:line, for dari check and before a start. NULL: nothing can be. */
+     * at file:line, for dari check, before a start and before a reload. Opens nothing that lasts.
+     * NULL: nothing can be. */
     void (*check)(const void *options, const char *file, int line, struct problems *p);
     /* Listens or starts to poll. Errors name the option at fault and say what to do. */
     enum err_code (*start)(struct adapter_host *h, struct net_loop *loop, const void *options,
@@ -84,6 +85,13 @@ struct adapter_ops {
     /* Take nothing new; requests under way still get their reply. */
     void (*drain)(struct adapter *a);
     void (*stop)(struct adapter **a);
+    /*
+     * The files that options of type OPTION_PATH name have changed, or other ones are named: takes
+     * them for what comes, keeps the connections. All other options are as they were. An error
+     * leaves everything as it was. NULL: paths are like other options, a change of which ends the
+     * adapter in order and starts it again.
+     */
+    enum err_code (*reload)(struct adapter *a, const void *options, struct err *e);
 };
 
 /* All adapters, ends with NULL. In core/app, which is the only place that knows their names. */

@@ -51,12 +51,11 @@ static void sweep(void *ctx)
     peers_sweep(a);
 }
 
-static enum err_code make_tls(struct adapter *a, struct err *e)
+static enum err_code make_tls(const struct mllp_options *o, struct tls **out, struct err *e)
 {
-    const struct mllp_options *o = a->options;
     struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
     if (o->tls) {
-        return net_tls_server(&files, o->clients, &a->tls, e);
+        return net_tls_server(&files, o->clients, out, e);
     }
     if (strcmp(o->clients, "none") != 0 || o->cert[0] || o->key[0] || o->ca[0] || o->crl[0]) {
         return ERR(e, ERR_CONFIG, 0, "cert, key, ca, crl and clients need tls=\"yes\"");
@@ -64,13 +63,28 @@ static enum err_code make_tls(struct adapter *a, struct err *e)
     return ERR_NONE;
 }
 
-static enum err_code open_listener(struct adapter *a, struct net_loop *loop, struct err *e)
+static enum err_code usable(const struct mllp_options *o, struct tls **tls, struct err *e)
 {
-    const struct mllp_options *o = a->options;
     if (o->max_in_flight < o->max_message) {
         return ERR(e, ERR_CONFIG, 0, "max-in-flight must be at least max-message");
     }
-    enum err_code code = make_tls(a, e);
+    return make_tls(o, tls, e);
+}
+
+static void check(const void *options, const char *file, int line, struct problems *p)
+{
+    struct tls *tls = NULL;
+    struct err e = {0};
+    if (usable(options, &tls, &e) != ERR_NONE) {
+        problem_add(p, file, line, "%s", e.msg);
+    }
+    net_tls_free(&tls);
+}
+
+static enum err_code open_listener(struct adapter *a, struct net_loop *loop, struct err *e)
+{
+    const struct mllp_options *o = a->options;
+    enum err_code code = usable(o, &a->tls, e);
     if (code != ERR_NONE) {
         return code;
     }
@@ -149,6 +163,23 @@ static void drain(struct adapter *a)
     peers_drain(a);
 }
 
+/* Certificates of new connections; those that stand keep theirs. */
+static enum err_code reload(struct adapter *a, const void *options, struct err *e)
+{
+    struct tls *tls = NULL;
+    enum err_code code = usable(options, &tls, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    if (a->listener) {
+        net_listener_set_tls(a->listener, tls);
+    }
+    net_tls_free(&a->tls);
+    a->tls = tls;
+    a->options = options;
+    return ERR_NONE;
+}
+
 int mllp_port(const struct adapter *a)
 {
     return net_listener_port(a->listener);
@@ -158,8 +189,10 @@ const struct adapter_ops adapter_mllp = {.name = "mllp",
                                          .help = "HL7 v2 over MLLP, plain or TLS",
                                          .options = rows,
                                          .options_size = sizeof(struct mllp_options),
+                                         .check = check,
                                          .start = start,
                                          .reply = reply,
                                          .resume = resume,
                                          .drain = drain,
-                                         .stop = stop};
+                                         .stop = stop,
+                                         .reload = reload};

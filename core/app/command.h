@@ -14,6 +14,7 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 /* name, one line of help; the order is the order of dari --help */
 #define COMMANDS(X)                                                                                \
     X(run, "start all roles, or some of them, and keep them running")                              \
+    X(reload, "make a running dari read its configuration again")                                  \
     X(check, "check the configuration and all it names")                                           \
     X(keys, "make the site's secrets")                                                             \
     X(db, "bring the database's schema up to date, or show its state")                             \

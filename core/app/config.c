@@ -254,13 +254,10 @@ static void read_adapter(struct reader *r, const struct xml_node *n, struct conf
         return;
     }
     void *options = arena_alloc(r->a, f->adapter->options_size);
-    size_t before = r->p->count;
     if (options) {
         read_options(r, child, f->adapter->options, options);
     }
-    if (options && r->p->count == before && f->adapter->check) {
-        f->adapter->check(options, r->path, xml_line(child ? child : n), r->p);
-    }
+    f->options_line = xml_line(child ? child : n);
     f->options = options;
 }
 
@@ -373,6 +370,13 @@ static void read_all(struct reader *r, const struct xml_node *root, struct confi
     check_meaning(r, root, c);
 }
 
+/* Not resolved: what a link leads to may change. */
+static const char *absolute(struct arena *a, const char *path)
+{
+    char here[PATH_MAX];
+    return getcwd(here, sizeof here) ? file_path(a, here, path) : path;
+}
+
 const struct config *config_load(struct arena *a, const char *path, struct problems *p)
 {
     if (!path) {
@@ -386,6 +390,7 @@ const struct config *config_load(struct arena *a, const char *path, struct probl
     }
     struct reader r = {a, p, path, NULL};
     c->file = arena_z(a, str_of(path));
+    c->path = absolute(a, path);
     const struct xml_node *root = xml_root(doc);
     if (strcmp(xml_name(root), "dari") == 0) {
         read_all(&r, root, c);
@@ -455,6 +460,16 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
     }
     arena_free(&a);
     return code;
+}
+
+const struct option_row *config_rows(const char *element)
+{
+    for (int i = 0; elements[i].element; i++) {
+        if (strcmp(elements[i].element, element) == 0) {
+            return elements[i].rows;
+        }
+    }
+    return NULL;
 }
 
 void config_print_options(FILE *to)

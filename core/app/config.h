@@ -18,6 +18,7 @@ struct config_feed {
     int line;
     const struct adapter_ops *adapter;
     const void *options; /* adapter->options_size bytes */
+    int options_line;
     const char *mapping; /* file or folder */
     bool has_charset;    /* charset overrides MSH-18 */
     enum charset charset;
@@ -33,7 +34,7 @@ struct config_feed {
 };
 
 struct config {
-    const char *file, *home;
+    const char *file, *path, *home; /* as it was named; absolute */
     const char *site, *site_name, *site_phone, *site_sender, *zone;
     const char *keys;          /* folder */
     const char *conninfo;      /* PostgreSQL; NULL when it stands in a file: config_conninfo() */
@@ -82,6 +83,9 @@ const char *config_conninfo(const struct config *c, struct arena *a, struct err 
 
 /* The database of a role, opened and checked for its version. Prints nothing. */
 enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e);
+
+/* The options of an element that go into struct config ("relay"), with their offsets in it. */
+const struct option_row *config_rows(const char *element);
 
 /* Every attribute with its limits, default and meaning, for dari check --options. */
 void config_print_options(FILE *to);

@@ -13,6 +13,7 @@
 enum { BACKOFF_FIRST = 200, BACKOFF_LAST = 5000 };
 
 volatile int role_stop;
+static struct role_report *report;
 
 static void on_stop(int signo)
 {
@@ -30,7 +31,7 @@ enum err_code role_begin(const struct config *c, const char *name, struct err *e
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGINT, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); /* a role takes a new configuration by being started again */
+    signal(SIGHUP, SIG_IGN); /* whoever can read its configuration again listens to it */
     enum err_code code = log_open(name, c->log4crc, e);
     if (code != ERR_NONE) {
         return code;
@@ -40,6 +41,41 @@ enum err_code role_begin(const struct config *c, const char *name, struct err *e
         code = ERR(e, ERR_CONFIG, 0, "could not enter %s", c->home);
     }
     return code;
+}
+
+void role_reports_to(struct role_report *r)
+{
+    report = r;
+}
+
+void role_ready(void)
+{
+    if (report) {
+        atomic_store(&report->ready, 1);
+    }
+}
+
+static void tell(const struct err *why)
+{
+    if (report) {
+        snprintf(report->text, sizeof report->text, "%s", why ? why->msg : "");
+    }
+}
+
+int role_failed(const char *event, const struct err *why)
+{
+    log_err(LOG_ERROR_, event, why);
+    tell(why);
+    return err_class(why->code) == ERR_CLASS_CONFIG ? ROLE_MISCONFIGURED : 1;
+}
+
+void role_took(const struct err *why)
+{
+    if (report) {
+        tell(why);
+        atomic_store(&report->refused, why != NULL);
+        atomic_store(&report->taken, atomic_load(&report->asked));
+    }
 }
 
 void backoff_wait(struct backoff *b)

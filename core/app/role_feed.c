@@ -15,8 +15,8 @@ struct feed {
     const struct config_feed *feed;
     struct net_loop *loop;
     struct keyring *keys;
-    struct catalogue *catalogue;
-    struct mapping_set *mapping;
+    struct generation *generation;
+    struct arena *reloaded; /* what `feed` lies in since the last reload; NULL before */
     struct adapter_host *host;
     struct adapter *adapter;
     struct net_timer *drain;
@@ -38,12 +38,12 @@ static void open_door(void *ctx)
     struct err e = {0};
     if (f->feed->adapter->start(f->host, f->loop, f->feed->options, &f->adapter, &e) != ERR_NONE) {
         err_in(&e, "feed %s", f->feed->name);
-        log_err(LOG_ERROR_, "feed.start", &e);
-        f->status = 1;
+        f->status = role_failed("feed.start", &e);
         net_loop_stop(f->loop);
         return;
     }
     intake_attach(f->host, f->feed->adapter, f->adapter);
+    role_ready();
     log_info("feed.ready", "feed=%s adapter=%s", f->feed->name, f->feed->adapter->name);
 }
 
@@ -68,25 +68,104 @@ static void on_stop(void *ctx)
     net_timer_set(f->drain, LOOK_MS);
 }
 
-static enum err_code load(struct feed *f, struct err *e)
+/* What the feed's messages are mapped with, as its files say now. */
+static struct generation *load_generation(const struct config *c, const struct config_feed *feed,
+                                          struct err *e)
 {
     struct problems p = {0};
-    enum err_code code = keyring_open(f->config->keys, &f->keys, e);
-    if (code != ERR_NONE) {
-        return code;
+    struct mapping_set *mapping = NULL;
+    struct generation *g = NULL;
+    struct catalogue *catalogue = catalogue_load(c->catalogue, &p);
+    if (catalogue) {
+        mapping = mapping_load(feed->mapping, catalogue, &p);
     }
-    f->catalogue = catalogue_load(f->config->catalogue, &p);
-    if (f->catalogue) {
-        f->mapping = mapping_load(f->feed->mapping, f->catalogue, &p);
-    }
-    if (!f->mapping) {
+    if (!mapping) {
         problems_print(&p, stderr);
-        code = ERR(e, ERR_CONFIG, 0, "%zu problems in %s: correct them, see dari check", p.count,
-                   f->feed->mapping);
+        ERR(e, ERR_CONFIG, 0, "%zu problems in %s: correct them, see dari check", p.count,
+            feed->mapping);
+        catalogue_free(&catalogue);
+    } else if (!(g = generation_new(catalogue, mapping))) {
+        ERR(e, ERR_NOMEM, 0, "no memory for the mappings");
+    } else {
+        g->has_charset = feed->has_charset;
+        g->charset = feed->charset;
+        g->fallback = feed->fallback;
     }
     problems_release(&p);
+    return g;
+}
+
+static enum err_code load(struct feed *f, struct err *e)
+{
+    enum err_code code = keyring_open(f->config->keys, &f->keys, e);
+    if (code == ERR_NONE) {
+        f->generation = load_generation(f->config, f->feed, e);
+        code = f->generation ? ERR_NONE : e->code;
+    }
     return code;
 }
+
+/* ---- reading it again ---- */
+
+static const struct config_feed *find_feed(const struct config *c, const char *name)
+{
+    for (size_t i = 0; c && i < c->feed_count; i++) {
+        if (strcmp(c->feeds[i].name, name) == 0 && c->feeds[i].adapter) {
+            return &c->feeds[i];
+        }
+    }
+    return NULL;
+}
+
+/* All of it, or nothing has changed. What the host was made with stays in the first configuration.
+ */
+static enum err_code take_again(struct feed *f, struct arena *a, struct err *e)
+{
+    struct problems p = {0};
+    const struct config *c = config_load(a, f->config->path, &p);
+    const struct config_feed *feed = find_feed(c, f->feed->name);
+    problems_print(&p, stderr);
+    problems_release(&p);
+    if (!feed || feed->adapter != f->feed->adapter) {
+        return ERR(e, ERR_CONFIG, 0, "%s cannot be used: see dari check", f->config->path);
+    }
+    struct generation *g = load_generation(c, feed, e);
+    if (!g) {
+        return e->code;
+    }
+    if (f->adapter && feed->adapter->reload) {
+        enum err_code code = feed->adapter->reload(f->adapter, feed->options, e);
+        if (code != ERR_NONE) {
+            generation_drop(&g);
+            return code;
+        }
+    }
+    intake_set_generation(f->host, g);
+    generation_drop(&f->generation);
+    f->generation = g;
+    f->feed = feed;
+    return ERR_NONE;
+}
+
+static void on_hup(void *ctx)
+{
+    struct feed *f = ctx;
+    struct err e = {0};
+    struct arena *a = arena_new(0);
+    enum err_code code = a ? take_again(f, a, &e) : ERR(&e, ERR_NOMEM, 0, "no memory");
+    if (code == ERR_NONE) {
+        arena_free(&f->reloaded);
+        f->reloaded = a;
+        log_info("feed.reloaded", "feed=%s mappings=%s", f->feed->name,
+                 mapping_digest(f->generation->mapping));
+    } else {
+        arena_free(&a);
+        log_err(LOG_ERROR_, "feed.reload", &e);
+    }
+    role_took(code == ERR_NONE ? NULL : &e);
+}
+
+/* ---- life ---- */
 
 static enum err_code begin(struct feed *f, struct err *e)
 {
@@ -98,10 +177,7 @@ static enum err_code begin(struct feed *f, struct err *e)
     const struct intake_settings s = {.site = f->config->site,
                                       .feed = c->name,
                                       .keys = f->keys,
-                                      .mapping = f->mapping,
-                                      .has_charset = c->has_charset,
-                                      .charset = c->charset,
-                                      .fallback = c->fallback,
+                                      .generation = f->generation,
                                       .refuse_reuse = c->refuse_reuse,
                                       .accept_quarantined = c->accept_quarantined,
                                       .sequence = c->sequence,
@@ -143,20 +219,20 @@ int role_feed(const struct config *c, const struct config_feed *feed)
     if (code == ERR_NONE) {
         intake_on_known(f.host, open_door, &f);
         net_loop_on_stop(f.loop, on_stop, &f);
+        net_loop_on_hup(f.loop, on_hup, &f);
         net_loop_run(f.loop);
     } else {
-        log_err(LOG_ERROR_, "feed.failed", &e);
-        f.status = 1;
+        f.status = role_failed("feed.failed", &e);
     }
     if (f.adapter) {
-        feed->adapter->stop(&f.adapter);
+        f.feed->adapter->stop(&f.adapter);
     }
     intake_free(&f.host);
     net_timer_free(&f.drain);
     net_loop_free(&f.loop);
-    mapping_free(&f.mapping);
-    catalogue_free(&f.catalogue);
+    generation_drop(&f.generation);
     keyring_free(&f.keys);
+    arena_free(&f.reloaded);
     log_close();
     return f.status;
 }

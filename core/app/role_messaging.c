@@ -200,13 +200,15 @@ int role_messaging(const struct config *c, const struct config_feed *feed)
     struct role_state s = {.config = c};
     struct err e = {0};
     bool attached = false;
+    int status = 0;
     enum err_code code = role_begin(c, "messaging", &e);
     if (code == ERR_NONE) {
         code = load(&s, &e);
     }
     if (code != ERR_NONE) {
-        log_err(LOG_ERROR_, "messaging.failed", &e);
+        status = role_failed("messaging.failed", &e);
     } else {
+        role_ready();
         log_info("messaging.started", "site=%s channel=%s journeys=%zu", c->site,
                  c->messaging.channel, s.journeys.count);
         while (!role_stop) {
@@ -221,5 +223,5 @@ int role_messaging(const struct config *c, const struct config_feed *feed)
     keyring_free(&s.keys);
     arena_free(&s.arena);
     log_close();
-    return code == ERR_NONE ? 0 : 1;
+    return status;
 }

@@ -43,7 +43,9 @@ int role_relay(const struct config *c, const struct config_feed *feed)
         .open_db = open_db,
         .ctx = ctx.out,
         .stop = &role_stop,
+        .ready = role_ready,
     };
+    int status = 0;
     enum err_code code = role_begin(c, "relay", &e);
     if (code == ERR_NONE) {
         code = make_folder(c, &e);
@@ -52,8 +54,8 @@ int role_relay(const struct config *c, const struct config_feed *feed)
         code = relay_run(&s, &e);
     }
     if (code != ERR_NONE) {
-        log_err(LOG_ERROR_, "relay.failed", &e);
+        status = role_failed("relay.failed", &e);
     }
     log_close();
-    return code == ERR_NONE ? 0 : 1;
+    return status;
 }

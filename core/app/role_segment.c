@@ -333,16 +333,17 @@ int role_segment(const struct config *c, const struct config_feed *feed)
     struct worker w = {.config = c, .batch = BATCH};
     struct arena *a = NULL;
     (void)feed;
+    int status = 1;
     if (role_begin(c, "segment", &e) != ERR_NONE) {
-        log_err(LOG_ERROR_, "segment.start", &e);
-        return 1;
+        return role_failed("segment.start", &e);
     }
     a = arena_new(0);
     enum err_code code = a ? open_core(&w, a, &e) : ERR(&e, ERR_NOMEM, 0, "no memory");
     if (code == ERR_NONE) {
+        role_ready();
         log_info("segment.started", "site=%s", c->site);
     } else {
-        log_err(LOG_ERROR_, "segment.start", &e);
+        status = role_failed("segment.start", &e);
         w.give_up = true;
     }
     while (!role_stop && !w.give_up) {
@@ -355,5 +356,5 @@ int role_segment(const struct config *c, const struct config_feed *feed)
     catalogue_free(&w.catalogue);
     arena_free(&a);
     log_info("segment.stopped", "site=%s", c->site);
-    return w.give_up ? 1 : 0;
+    return w.give_up ? status : 0;
 }

@@ -182,9 +182,9 @@ int role_steward(const struct config *c, const struct config_feed *feed)
     code = code == ERR_NONE ? signer_open(path, &s.signer, &e) : code;
     code = code == ERR_NONE ? load(&s, &e) : code;
     if (code != ERR_NONE) {
-        log_err(LOG_ERROR_, "steward.failed", &e);
-        return 1;
+        return role_failed("steward.failed", &e);
     }
+    role_ready();
     log_info("steward.started", "site=%s", c->site);
     while (!role_stop) {
         one_round(&s);

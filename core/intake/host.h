@@ -16,6 +16,7 @@ enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER, DOING_DRAIN };
 struct adapter_host {
     struct net_loop *loop;
     struct intake_settings s;
+    struct generation *generation; /* of messages that come */
     struct prepare_settings prepare;
     const struct adapter_ops *ops;
     struct adapter *adapter;
@@ -44,7 +45,7 @@ struct adapter_host {
 void host_soon(struct adapter_host *h); /* calls commit_pump from the loop */
 /* Messages of the batch that comes in become jobs, as far as there is room. */
 void host_feed(struct adapter_host *h);
-struct job *host_job(struct adapter_host *h); /* NULL: no memory */
+struct job *host_job(struct adapter_host *h); /* NULL: no memory. Holds the generation. */
 void host_job_done(struct adapter_host *h, struct job *j);
 /* The job is used up; its reply goes to the adapter, or into its batch. */
 void host_answer(struct adapter_host *h, struct job *j, struct str reply);

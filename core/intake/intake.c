@@ -23,13 +23,16 @@ struct job *host_job(struct adapter_host *h)
         h->idle = j->next;
         h->idle_count--;
         struct arena *a = j->arena;
-        *j = (struct job){.arena = a};
+        *j = (struct job){.arena = a, .generation = generation_hold(h->generation)};
         return j;
     }
     j = calloc(1, sizeof *j);
     if (j && !(j->arena = arena_new(0))) {
         free(j);
         j = NULL;
+    }
+    if (j) {
+        j->generation = generation_hold(h->generation);
     }
     return j;
 }
@@ -40,6 +43,7 @@ void host_job_done(struct adapter_host *h, struct job *j)
         job_free(j);
         return;
     }
+    generation_drop(&j->generation);
     arena_reset(j->arena);
     j->next = h->idle;
     h->idle = j;
@@ -324,16 +328,13 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
     }
     h->loop = l;
     h->s = *s;
-    h->prepare = (struct prepare_settings){.site = s->site,
-                                           .feed = s->feed,
-                                           .keys = s->keys,
-                                           .mapping = s->mapping,
-                                           .charset = s->has_charset ? &h->s.charset : NULL,
-                                           .fallback = s->fallback,
-                                           .max_message = (size_t)s->max_message};
+    h->prepare = (struct prepare_settings){
+        .site = s->site, .feed = s->feed, .keys = s->keys, .max_message = (size_t)s->max_message};
+    intake_set_generation(h, s->generation);
     jobs_init(&h->waiting);
     jobs_init(&h->flying);
     if (backlog_open(&h->s, &h->backlog, e) != ERR_NONE) {
+        generation_drop(&h->generation);
         arena_free(&h->group_arena);
         free(h);
         return NULL;
@@ -347,6 +348,16 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
     const struct db_async_handlers dh = {.state = on_state, .done = commit_done};
     h->db = db_async_new(l, &ds, &dh, h);
     return h;
+}
+
+void intake_set_generation(struct adapter_host *h, struct generation *g)
+{
+    generation_hold(g);
+    generation_drop(&h->generation);
+    h->generation = g;
+    h->prepare.mapping = g->mapping;
+    h->prepare.charset = g->has_charset ? &g->charset : NULL;
+    h->prepare.fallback = g->fallback;
 }
 
 void intake_attach(struct adapter_host *h, const struct adapter_ops *ops, struct adapter *adapter)
@@ -390,6 +401,7 @@ void intake_free(struct adapter_host **ph)
     if (h->wake >= 0) {
         close(h->wake);
     }
+    generation_drop(&h->generation);
     arena_free(&h->group_arena);
     free(h);
     *ph = NULL;

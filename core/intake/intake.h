@@ -30,15 +30,13 @@
 #include "core/adapter.h"
 #include "core/base/charset.h"
 #include "core/crypto/keys.h"
-#include "core/mapping/mapping.h"
+#include "core/intake/generation.h"
 #include "core/net/net.h"
 
 struct intake_settings {
     const char *site, *feed;
     const struct keyring *keys;
-    const struct mapping_set *mapping;
-    bool has_charset;
-    enum charset charset, fallback;
+    struct generation *generation; /* the host holds it too */
     bool refuse_reuse, accept_quarantined;
     bool sequence; /* MSH-13 counts: core/intake/sequence.h */
     int64_t max_pending, max_group;
@@ -60,6 +58,11 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
 void intake_attach(struct adapter_host *h, const struct adapter_ops *ops, struct adapter *adapter);
 /* Calls fn once, when the database is ready or known to be away: time to open the door. */
 void intake_on_known(struct adapter_host *h, void (*fn)(void *ctx), void *ctx);
+/*
+ * From the next message on (and the next one out of the spool) another mapping. What is under way
+ * ends as it began. The host holds it too: the caller drops its own hold as it likes.
+ */
+void intake_set_generation(struct adapter_host *h, struct generation *g);
 /* Nothing under way any more? For an orderly end. */
 bool intake_idle(const struct adapter_host *h);
 void intake_free(struct adapter_host **h);

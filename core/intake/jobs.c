@@ -31,6 +31,7 @@ struct job *jobs_pop(struct jobs *l)
 
 void job_free(struct job *j)
 {
+    generation_drop(&j->generation);
     arena_free(&j->arena);
     free(j);
 }

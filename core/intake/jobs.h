@@ -3,6 +3,7 @@
 #define DARI_INTAKE_JOBS_H
 
 #include "core/intake/bundle.h"
+#include "core/intake/generation.h"
 #include "core/intake/prepare.h"
 
 /* A message between its arrival and its reply. */
@@ -11,8 +12,9 @@ struct job {
     void *ticket;
     struct bundle *bundle; /* of a batch: it has the ticket, and gets the reply at `place` */
     size_t place;
-    struct arena *arena; /* everything below; reset when the job is used again */
-    bool numbered;       /* takes part in the sequence number protocol, with `number` */
+    struct generation *generation; /* `p` points into it */
+    struct arena *arena;           /* everything below; reset when the job is used again */
+    bool numbered;                 /* takes part in the sequence number protocol, with `number` */
     int64_t number;
     bool refused; /* never stored: the reply is all there is (too large, no memory) */
     bool spooled; /* flushed in the local spool: `reply` may leave */

@@ -58,6 +58,11 @@ void net_listener_pause(struct net_listener *l, bool paused)
     settle(l);
 }
 
+void net_listener_set_tls(struct net_listener *l, struct tls *tls)
+{
+    l->view.tls = tls;
+}
+
 static void try_again(void *ctx)
 {
     struct net_listener *l = ctx;

@@ -82,6 +82,8 @@ enum err_code net_listen(struct net_loop *l, const struct net_listen_options *o,
                          struct err *e);
 int net_listener_port(const struct net_listener *l);
 void net_listener_pause(struct net_listener *l, bool paused); /* leaves new peers in the backlog */
+/* From the next peer on; those that are connected keep what they have. The old one may be freed. */
+void net_listener_set_tls(struct net_listener *l, struct tls *tls);
 void net_listener_free(struct net_listener **l);
 
 /*

@@ -333,6 +333,9 @@ enum err_code relay_run(const struct relay_settings *s, struct err *e)
     if (code == ERR_NONE) {
         log_info("relay.ready", "local=%s address=%s port=%d", s->local,
                  s->address ? s->address : "-", s->address ? s->port : 0);
+        if (s->ready) {
+            s->ready();
+        }
     }
     bool more = false;
     while (code == ERR_NONE && !*s->stop) {

@@ -32,7 +32,8 @@ struct relay_settings {
     int64_t max_messages;  /* most credit of a consumer */
     enum err_code (*open_db)(void *ctx, struct db **out, struct err *e);
     void *ctx;
-    volatile int *stop; /* becomes non-zero: end in order */
+    void (*ready)(void); /* called once, when it serves; or NULL */
+    volatile int *stop;  /* becomes non-zero: end in order */
 };
 
 enum { RELAY_SESSIONS = 256, RELAY_MAX_BYTES = 64 * 1024 * 1024 };

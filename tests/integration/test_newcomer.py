@@ -43,7 +43,7 @@ def test(tap):
         one_line(tap, "wrong path", s.run("run", "--config", "nowhere/dari.xml"), 1, "nowhere/dari.xml", "No such file")
         one_line(tap, "unknown command", s.run("strat"), 2, "strat", "dari --help")
         one_line(tap, "unknown role", s.run("run", "--only", "fed"), 2, "fed", "feed, relay")
-        for words in ([], ["run"], ["check"], ["keys"], ["db"], ["status"], ["feed"], ["message"], ["event"], ["trace"], ["parse"],
+        for words in ([], ["run"], ["check"], ["reload"], ["keys"], ["db"], ["status"], ["feed"], ["message"], ["event"], ["trace"], ["parse"],
                       ["map"], ["send"], ["tail"], ["consumer"], ["segment"], ["plan"], ["ledger"]):
             out = s.run(*words, "--help")
             tap.check(f"dari {' '.join(words)} --help", out.returncode == 0 and "usage" in out.stdout and not out.stderr,
@@ -94,12 +94,12 @@ def test(tap):
             logged(tap, s, "port taken", "feed emr", f"127.0.0.1:{s.port}", "already in use", "another dari")
 
         edit(s.config, f'port="{s.port}"', f'port="{s.port}" tls="yes" cert="{s.home}/nope.pem" key="{s.home}/nope.key"')
-        logged(tap, s, "certificate missing", "feed emr", "nope.pem", "No such file")
+        one_line(tap, "certificate missing", s.run("run"), 1, "dari.xml:", "nope.pem", "No such file")
         for name in ("nope.pem", "nope.key"):
             with open(s.home + "/" + name, "w", encoding="utf-8") as f:
                 f.write("hello\n")
             os.chmod(s.home + "/" + name, 0o600)
-        logged(tap, s, "certificate is none", "feed emr", "nope.pem", "PEM")
+        one_line(tap, "certificate is none", s.run("run"), 1, "dari.xml:", "nope.pem", "PEM")
         edit(s.config, f' tls="yes" cert="{s.home}/nope.pem" key="{s.home}/nope.key"', "")
 
         shutil.copytree(ROOT + "/mappings/hl7v2", s.home + "/mappings/hl7v2")
@@ -117,7 +117,9 @@ def test(tap):
         out = s.run("check")
         tap.check("dari check: a broken mapping with file and line",
                   out.returncode == 1 and "payments.xml:" in out.stderr and "payment.recorted" in out.stderr, out.stderr)
-        logged(tap, s, "broken mapping", "problems", "dari check")
+        out = s.run("run")
+        tap.check("dari run: a broken mapping with file and line, at once",
+                  out.returncode == 1 and "payments.xml:" in out.stderr and "payment.recorted" in out.stderr, out.stderr)
 
 
 main(test)

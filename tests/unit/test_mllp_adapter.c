@@ -742,6 +742,10 @@ static void draining_answers_what_is_under_way_and_takes_nothing_new(void **stat
     finish(&h, s, 3);
 }
 
+struct mllp_files {
+    const char *cert, *key;
+};
+
 /* F60, F61 */
 static void tls_with_a_required_certificate(void **state)
 {
@@ -777,6 +781,67 @@ static void tls_with_a_required_certificate(void **state)
     certs_remove(&c);
 }
 
+static void *with_certificate(struct adapter_host *h, const struct mllp_files *f)
+{
+    void *options = arena_alloc(h->memory, adapter_mllp.options_size);
+    const struct {
+        const char *name, *value;
+    } set[] = {{"port", "0"}, {"tls", "yes"}, {"cert", f->cert}, {"key", f->key}};
+    option_defaults(adapter_mllp.options, options);
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+        assert_int_equal(option_set(h->memory,
+                                    option_find(adapter_mllp.options, str_of(set[i].name)), options,
+                                    str_of(set[i].value), NULL),
+                         ERR_NONE);
+    }
+    return options;
+}
+
+static void another_certificate_is_for_new_connections(void **state)
+{
+    (void)state;
+    struct certs c;
+    char cert[128], key[128];
+    struct err e = {0};
+    struct problems p = {0};
+    assert_true(certs_make(&c));
+    snprintf(cert, sizeof cert, "cert=%s", c.server_cert);
+    snprintf(key, sizeof key, "key=%s", c.server_key);
+    const char *options[] = {"tls=yes", cert, key, NULL};
+    struct tls *knows = NULL;
+    assert_int_equal(net_tls_client(&(struct net_tls_files){.ca = c.ca}, &knows, NULL), ERR_NONE);
+    struct adapter_host h = {.at_once = true};
+    struct sender s[3];
+    start(&h, options);
+    dial(&s[0], &h, knows);
+    net_send(s[0].conn, STR(FRAME("before")));
+    until_got(&s[0], FRAME("before"));
+
+    void *wrong = with_certificate(&h, &(struct mllp_files){c.other_cert, c.server_key});
+    adapter_mllp.check(wrong, "f", 7, &p);
+    assert_int_equal(p.count, 1);
+    assert_non_null(strstr(p.text, "f:7: "));
+    assert_non_null(strstr(p.text, "does not belong"));
+    assert_int_equal(adapter_mllp.reload(h.adapter, wrong, &e), ERR_CONFIG);
+    dial(&s[1], &h, knows); /* nothing has changed */
+    net_send(s[1].conn, STR(FRAME("same")));
+    until_got(&s[1], FRAME("same"));
+
+    void *other = with_certificate(&h, &(struct mllp_files){c.other_cert, c.other_key});
+    adapter_mllp.check(other, "f", 7, &p);
+    assert_int_equal(p.count, 1);
+    problems_release(&p);
+    assert_int_equal(adapter_mllp.reload(h.adapter, other, &e), ERR_NONE);
+    dial(&s[2], &h, knows); /* does not know who that is */
+    run_until(h.loop, is_closed, &s[2]);
+    net_send(s[0].conn, STR(FRAME("after")));
+    until_got(&s[0], FRAME("before") FRAME("after"));
+    assert_int_equal(h.count, 3);
+    finish(&h, s, 3);
+    net_tls_free(&knows);
+    certs_remove(&c);
+}
+
 static void wrong_options_are_named(void **state)
 {
     (void)state;
@@ -802,6 +867,13 @@ static void wrong_options_are_named(void **state)
             assert_int_equal(
                 option_set(h.memory, option_find(adapter_mllp.options, name), h.options, rest, &e),
                 ERR_NONE);
+        }
+        if (i < 4) { /* an address is only tried by listening */
+            struct problems p = {0};
+            adapter_mllp.check(h.options, "f", 7, &p);
+            assert_int_equal(p.count, 1);
+            assert_non_null(strstr(p.text, cases[i].says));
+            problems_release(&p);
         }
         assert_int_equal(adapter_mllp.start(&h, h.loop, h.options, &h.adapter, &e), cases[i].code);
         assert_non_null(strstr(e.msg, cases[i].says));
@@ -859,6 +931,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_does_not_read_its_replies_is_closed),
         cmocka_unit_test(draining_answers_what_is_under_way_and_takes_nothing_new),
         cmocka_unit_test(tls_with_a_required_certificate),
+        cmocka_unit_test(another_certificate_is_for_new_connections),
         cmocka_unit_test(wrong_options_are_named),
         cmocka_unit_test(the_readme_lists_the_options),
     };

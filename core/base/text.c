@@ -114,6 +114,46 @@ bool text_utf8(struct str s, size_t *bad)
     return true;
 }
 
+unsigned text_next(struct str s, size_t *i)
+{
+    unsigned char c = (unsigned char)s.p[*i];
+    size_t n = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+    if (*i + n > s.n) {
+        n = 1;
+    }
+    unsigned v = n == 1 ? c : n == 2 ? c & 0x1fu : n == 3 ? c & 0x0fu : c & 0x07u;
+    for (size_t k = 1; k < n; k++) {
+        v = v << 6 | ((unsigned char)s.p[*i + k] & 0x3fu);
+    }
+    *i += n;
+    return v;
+}
+
+size_t text_put(unsigned c, char out[TEXT_CHAR])
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t k = n; k-- > 1; c >>= 6) {
+        out[k] = (char)(0x80 | (c & 0x3f));
+    }
+    out[0] = (char)(n == 1 ? c : lead[n] | c);
+    return n;
+}
+
+char text_plain(unsigned c)
+{
+    if (c >= 0xff01 && c <= 0xff5e) {
+        c -= 0xff01 - '!';
+    }
+    if (c == 0x3000 || c == 0xa0) {
+        return ' ';
+    }
+    if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212) {
+        return '-';
+    }
+    return c < 0x80 ? (char)c : 'x';
+}
+
 const char *text_visible(struct arena *a, struct str s)
 {
     char *z = arena_z(a, s);

@@ -16,6 +16,15 @@ enum err_code text_unhex(struct str s, char *out, struct err *e);
 /* How many bytes at the front are ASCII. */
 size_t text_ascii(struct str s);
 
+/* The next character of valid UTF-8 from *i, which moves on; what is broken is taken byte by byte.
+ */
+unsigned text_next(struct str s, size_t *i);
+/* Writes a character as UTF-8; how many bytes it took. */
+enum { TEXT_CHAR = 4 };
+size_t text_put(unsigned c, char out[TEXT_CHAR]);
+/* Full-width forms, the dashes and the wide blank as their ASCII selves; other letters as 'x'. */
+char text_plain(unsigned c);
+
 /* Valid UTF-8 (no overlong forms, no surrogates)? *bad is the offset of the first wrong byte. */
 bool text_utf8(struct str s, size_t *bad);
 

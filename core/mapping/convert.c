@@ -202,7 +202,7 @@ static enum err_code from_rrn(const struct convert_rules *rules, struct arena *a
                               struct str *out, struct err *e)
 {
     struct rrn r;
-    if (!rrn_is(in, &r)) {
+    if (!rrn_is(in, &r) && !rrn_masked(in, &r)) {
         return ERR(e, ERR_VALUE, 0, "is not a resident registration number");
     }
     if (rules->as == CONVERT_RRN_SEX) {

@@ -9,6 +9,7 @@
 #include "core/base/arena.h"
 #include "core/base/clock.h"
 #include "core/base/err.h"
+#include "core/base/rrn.h"
 
 /* What each does, and its name in mapping files: README.md. */
 enum conversion {
@@ -90,17 +91,5 @@ enum phone_kind {
 enum { PHONE_TEXT = 24 };
 /* Writes E.164 to `out`; "" when the kind is PHONE_UNKNOWN. */
 enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT]);
-
-/*
- * Resident registration numbers: YYMMDD-GXXXXXX with a possible date, hyphen or blanks optional,
- * also in full-width digits. Masked ones (900101-1******) are not numbers. No check digit: since
- * October 2020 there is none.
- */
-struct rrn {
-    int year, month, day;
-    char sex; /* M or F */
-};
-bool rrn_is(struct str s, struct rrn *out); /* the whole text is one */
-bool rrn_inside(struct str s);              /* it holds one somewhere */
 
 #endif

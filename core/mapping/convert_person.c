@@ -1,39 +1,10 @@
-/* Korean names, telephone numbers and resident registration numbers. */
+/* Korean names, addresses and telephone numbers. */
 #include "core/mapping/convert.h"
+
+#include "core/base/text.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Next character of valid UTF-8; anything broken is taken byte by byte. */
-static unsigned next_char(struct str s, size_t *i)
-{
-    unsigned char c = (unsigned char)s.p[*i];
-    size_t n = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-    if (*i + n > s.n) {
-        n = 1;
-    }
-    unsigned v = n == 1 ? c : n == 2 ? c & 0x1fu : n == 3 ? c & 0x0fu : c & 0x07u;
-    for (size_t k = 1; k < n; k++) {
-        v = v << 6 | ((unsigned char)s.p[*i + k] & 0x3fu);
-    }
-    *i += n;
-    return v;
-}
-
-/* Full-width forms, the dashes and the wide blank as their ASCII selves; other letters as 'x'. */
-static char plain(unsigned c)
-{
-    if (c >= 0xff01 && c <= 0xff5e) {
-        c -= 0xff01 - '!';
-    }
-    if (c == 0x3000 || c == 0xa0) {
-        return ' ';
-    }
-    if ((c >= 0x2010 && c <= 0x2015) || c == 0x2212) {
-        return '-';
-    }
-    return c < 0x80 ? (char)c : 'x';
-}
 
 static bool is_digit(char c)
 {
@@ -56,7 +27,7 @@ static bool is_ideograph(unsigned c)
 bool text_has_hangul(struct str s)
 {
     for (size_t i = 0; i < s.n;) {
-        if (is_hangul(next_char(s, &i))) {
+        if (is_hangul(text_next(s, &i))) {
             return true;
         }
     }
@@ -68,7 +39,7 @@ static bool written_together(struct str s)
 {
     bool asian = false;
     for (size_t i = 0; i < s.n;) {
-        unsigned c = next_char(s, &i);
+        unsigned c = text_next(s, &i);
         asian = asian || is_hangul(c) || is_ideograph(c);
         if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) {
             return false;
@@ -157,7 +128,7 @@ static struct digits first_number(struct str in)
 {
     struct digits out = {.n = 0};
     for (size_t i = 0; i < in.n;) {
-        char c = plain(next_char(in, &i));
+        char c = text_plain(text_next(in, &i));
         if (c == '/' || c == ',' || c == ';' || c == '\n') {
             if (out.n) {
                 break;
@@ -242,83 +213,4 @@ enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
         snprintf(out, PHONE_TEXT, "+82%.*s", (int)(n - skip), d + skip);
     }
     return kind;
-}
-
-/* ---- resident registration numbers ---- */
-
-/* "900101-1234567" at `s`: its length, 0 when there is none. */
-static size_t rrn_at(const char *s, size_t n, struct rrn *out)
-{
-    size_t i = 0;
-    while (i < n && is_digit(s[i])) {
-        i++;
-    }
-    size_t first = i == 13 ? 6 : i;
-    if (first != 6) {
-        return 0;
-    }
-    size_t j = 6;
-    while (j < n && j < 9 && (s[j] == '-' || s[j] == ' ')) {
-        j++;
-    }
-    for (size_t k = 0; k < 7; k++) {
-        if (j + k >= n || !is_digit(s[j + k])) {
-            return 0;
-        }
-    }
-    if (j + 7 < n && is_digit(s[j + 7])) {
-        return 0;
-    }
-    static const int century[10] = {1800, 1900, 1900, 2000, 2000, 1900, 1900, 2000, 2000, 1800};
-    int g = s[j] - '0';
-    out->year = century[g] + (s[0] - '0') * 10 + (s[1] - '0');
-    out->month = (s[2] - '0') * 10 + (s[3] - '0');
-    out->day = (s[4] - '0') * 10 + (s[5] - '0');
-    out->sex = g % 2 ? 'M' : 'F';
-    return day_valid(out->year, out->month, out->day) ? j + 7 : 0;
-}
-
-enum { RRN_WINDOW = 18 };
-
-/* Up to RRN_WINDOW plain characters from byte `from`. */
-static size_t window(struct str s, size_t from, char out[RRN_WINDOW])
-{
-    size_t n = 0;
-    while (n < RRN_WINDOW && from < s.n) {
-        out[n++] = plain(next_char(s, &from));
-    }
-    return n;
-}
-
-bool rrn_inside(struct str s)
-{
-    bool after_digit = false;
-    for (size_t i = 0; i < s.n;) {
-        size_t at = i;
-        bool digit = is_digit(plain(next_char(s, &i)));
-        if (digit && !after_digit) {
-            char text[RRN_WINDOW];
-            struct rrn found;
-            size_t n = window(s, at, text);
-            if (rrn_at(text, n, &found)) {
-                return true;
-            }
-        }
-        after_digit = digit;
-    }
-    return false;
-}
-
-bool rrn_is(struct str s, struct rrn *out)
-{
-    char text[RRN_WINDOW];
-    struct rrn found;
-    size_t n = window(str_trim(s), 0, text);
-    if (rrn_at(text, n, &found) != n || n == 0) {
-        return false;
-    }
-    if (out) {
-        *out = found;
-    }
-    return true;
 }

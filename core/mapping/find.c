@@ -280,7 +280,7 @@ static bool passed_over(const struct rule *rule, const struct value *v)
 {
     bool identifies = rule->convert.as == CONVERT_ID || rule->convert.as == CONVERT_KEY ||
                       rule->convert.as == CONVERT_PATIENT;
-    return identifies && (v->has == HAS_NULL || rrn_is(v->text, NULL));
+    return identifies && (v->has == HAS_NULL || rrn_is(v->text, NULL) || rrn_masked(v->text, NULL));
 }
 
 static enum err_code try_source(const struct run *r, const struct rule *rule,

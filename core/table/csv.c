@@ -1,0 +1,524 @@
+/*
+ * CSV and TSV. RFC 4180, and what is really written: other delimiters, any line end, blanks before
+ * a quote, quotes inside a cell that does not begin with one, ="0012345" for a text that a
+ * spreadsheet should leave alone. One pass over the bytes finds the cells, no cell is copied unless
+ * it holds a doubled quote or another character set.
+ */
+#include "core/table/source.h"
+
+#include "core/base/text.h"
+#include "core/table/input.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TRIAL_ROWS = 30, FIRST_CELLS = 64 };
+
+enum cell_form { CELL_PLAIN, CELL_DOUBLED }; /* doubled quotes inside */
+
+struct csv {
+    struct source base;
+    struct input in;
+    struct source_limits limit;
+    char delimiter, line_end;
+    bool special[256]; /* bytes that end a cell without quotes */
+    bool charset_known;
+    enum charset charset, fallback;
+    int64_t row;
+    struct str *cells; /* of the current row */
+    unsigned char *forms;
+    size_t count, room;
+    bool stray; /* text behind a closing quote */
+    size_t stray_column;
+    struct arena *a; /* decoded cells of the current row */
+};
+
+static struct csv *self(const struct source *s)
+{
+    return (struct csv *)(void *)(union {
+               const struct source *from;
+               struct source *to;
+           }){s}
+        .to;
+}
+
+/* ---- errors with their place ---- */
+
+static enum err_code place(const struct csv *c, size_t column, struct err *e)
+{
+    return err_at(e, "row %lld, column %zu", (long long)c->row, column);
+}
+
+static size_t offset_of(const struct csv *c, const char *p)
+{
+    return (size_t)c->in.passed + (size_t)(p - c->in.p);
+}
+
+static enum err_code too_long(const struct csv *c, struct err *e)
+{
+    ERR(e, ERR_LIMIT, offset_of(c, c->in.p + c->in.at),
+        "a cell is longer than %zu bytes; is a quote missing?", c->limit.cell);
+    return place(c, c->count + 1, e);
+}
+
+/* The input ended before the file did. */
+static enum err_code cut_short(const struct csv *c, struct err *e)
+{
+    size_t at = offset_of(c, c->in.p + c->in.end);
+    if (c->in.nul) {
+        ERR(e, ERR_SYNTAX, at, "a NUL byte: this is not a text file");
+    } else {
+        ERR(e, ERR_CHARSET, at, "bytes are not valid utf-16");
+    }
+    return place(c, c->count + 1, e);
+}
+
+/* ---- cells ---- */
+
+enum scan { SCAN_ROW, SCAN_MORE, SCAN_LONG, SCAN_WIDE, SCAN_NOMEM };
+
+static enum scan add_cell(struct csv *c, const char *from, const char *to, enum cell_form form)
+{
+    if (c->count == c->room) {
+        if (c->count >= c->limit.columns) {
+            return SCAN_WIDE;
+        }
+        size_t room = c->room ? c->room * 2 : FIRST_CELLS;
+        struct str *cells = realloc(c->cells, room * sizeof *cells);
+        c->cells = cells ? cells : c->cells;
+        unsigned char *forms = cells ? realloc(c->forms, room) : NULL;
+        c->forms = forms ? forms : c->forms;
+        if (!forms) {
+            return SCAN_NOMEM;
+        }
+        c->room = room;
+    }
+    size_t n = (size_t)(to - from);
+    if (n > c->limit.cell) {
+        return SCAN_LONG;
+    }
+    c->cells[c->count] = (struct str){from, n};
+    c->forms[c->count++] = (unsigned char)form;
+    return SCAN_ROW;
+}
+
+/* A cell that began with a quote: *p is behind it, and comes to the delimiter or line end. */
+static enum scan quoted(struct csv *c, const char **p, const char *end)
+{
+    const char *from = *p, *q = from;
+    enum cell_form form = CELL_PLAIN;
+    for (;;) {
+        q = q < end ? memchr(q, '"', (size_t)(end - q)) : NULL;
+        if (!q || (q + 1 == end && !c->in.ended)) {
+            return (size_t)(end - from) > c->limit.cell ? SCAN_LONG : SCAN_MORE;
+        }
+        if (q + 1 == end || q[1] != '"') {
+            break;
+        }
+        form = CELL_DOUBLED;
+        q += 2;
+    }
+    const char *behind = q + 1;
+    while (behind < end && *behind == ' ') {
+        behind++;
+    }
+    while (!c->special[(unsigned char)*behind]) {
+        if (*behind != '\r' && !c->stray) {
+            c->stray = true;
+            c->stray_column = c->count + 1;
+        }
+        behind++;
+    }
+    *p = behind;
+    return add_cell(c, from, q, form);
+}
+
+static enum scan plain(struct csv *c, const char **p, const char *end)
+{
+    const char *from = *p, *q = from;
+    while (!c->special[(unsigned char)*q]) {
+        q++;
+    }
+    *p = q;
+    if (q == end && !c->in.ended) {
+        return (size_t)(end - from) > c->limit.cell ? SCAN_LONG : SCAN_MORE;
+    }
+    return add_cell(c, from, q, CELL_PLAIN);
+}
+
+/* Finds the cells of the row at in.at; *next is where the following one begins. */
+static enum scan scan_row(struct csv *c, size_t *next)
+{
+    const char *p = c->in.p + c->in.at, *end = c->in.p + c->in.end;
+    c->in.p[c->in.end] = c->line_end; /* the sentinel */
+    c->count = 0;
+    c->stray = false;
+    for (;;) {
+        const char *quote = p;
+        while (*quote == ' ') {
+            quote++;
+        }
+        enum scan found;
+        if (quote < end && *quote == '"') {
+            p = quote + 1;
+            found = quoted(c, &p, end);
+        } else {
+            found = plain(c, &p, end);
+        }
+        if (found != SCAN_ROW) {
+            return found;
+        }
+        if (p == end) {
+            *next = c->in.end;
+            return c->in.ended ? SCAN_ROW : SCAN_MORE;
+        }
+        if (*p++ == c->line_end) {
+            *next = (size_t)(p - c->in.p);
+            return SCAN_ROW;
+        }
+    }
+}
+
+/* CRLF: the CR belongs to the line end, not to the last cell. */
+static void drop_cr(struct csv *c)
+{
+    struct str *last = &c->cells[c->count - 1];
+    if (c->line_end == '\n' && last->n && last->p[last->n - 1] == '\r') {
+        last->n--;
+    }
+}
+
+/* The buffer is ours, so doubled quotes are made one in place. */
+static void undouble(const struct csv *c, struct str *cell)
+{
+    char *to = c->in.p + (cell->p - c->in.p);
+    size_t n = 0;
+    for (size_t i = 0; i < cell->n; i++) {
+        to[n++] = cell->p[i];
+        i += cell->p[i] == '"';
+    }
+    cell->n = n;
+}
+
+/* ---- character set ---- */
+
+/*
+ * A file that says nothing is UTF-8 when what is in the buffer from the first letter on that is not
+ * ASCII is valid UTF-8 (a character may be cut by its end), else what the feed falls back to.
+ */
+static void settle_charset(struct csv *c, struct str rest)
+{
+    size_t bad = 0;
+    bool utf8 = text_utf8(rest, &bad) || (!c->in.ended && rest.n - bad < TEXT_CHAR);
+    c->charset = utf8 ? CHARSET_UTF8 : c->fallback;
+    c->charset_known = true;
+}
+
+static enum err_code decode_cells(struct csv *c, struct raw_row *out, struct err *e)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        struct str in = c->cells[i];
+        enum err_code code = charset_decode(c->a, c->charset, in, &c->cells[i], &out->problem);
+        if (code == ERR_NOMEM || code == ERR_UNSUPPORTED) {
+            return ERR(e, code, 0, "%s", out->problem.msg);
+        }
+        if (code != ERR_NONE) {
+            out->problem.pos += offset_of(c, in.p);
+            out->column = i + 1;
+            return ERR_NONE;
+        }
+    }
+    return ERR_NONE;
+}
+
+static enum err_code decode(struct csv *c, size_t from, size_t next, struct raw_row *out,
+                            struct err *e)
+{
+    struct str row = {c->in.p + from, next - from};
+    size_t ascii = text_ascii(row);
+    if (ascii == row.n) {
+        return ERR_NONE;
+    }
+    if (!c->charset_known) {
+        settle_charset(c, (struct str){row.p + ascii, c->in.end - from - ascii});
+    }
+    size_t bad;
+    if (c->charset == CHARSET_UTF8 && text_utf8(row, &bad)) {
+        return ERR_NONE;
+    }
+    return decode_cells(c, out, e);
+}
+
+/* ---- rows ---- */
+
+static enum err_code explain(struct csv *c, enum scan why, struct err *e)
+{
+    if (why == SCAN_LONG) {
+        return too_long(c, e);
+    }
+    if (why == SCAN_WIDE) {
+        ERR(e, ERR_LIMIT, offset_of(c, c->in.p + c->in.at), "more than %zu columns",
+            c->limit.columns);
+        return place(c, c->count, e);
+    }
+    return ERR(e, ERR_NOMEM, 0, "no memory for a row");
+}
+
+/* Reads until a whole row is in the buffer. */
+static enum err_code find_row(struct csv *c, size_t *next, bool *more, struct err *e)
+{
+    for (;;) {
+        *more = c->in.at < c->in.end || !c->in.ended;
+        enum scan found = c->in.at < c->in.end ? scan_row(c, next) : SCAN_MORE;
+        bool cut = (c->in.nul || c->in.broken) && found == SCAN_ROW && *next == c->in.end &&
+                   c->in.p[*next - 1] != c->line_end;
+        if (found == SCAN_ROW && !cut) {
+            return ERR_NONE;
+        }
+        if (found != SCAN_MORE && found != SCAN_ROW) {
+            return explain(c, found, e);
+        }
+        if (c->in.nul || c->in.broken) {
+            c->count -= c->count > 0 && found == SCAN_ROW;
+            return cut_short(c, e);
+        }
+        if (c->in.ended && c->in.at < c->in.end) {
+            ERR(e, ERR_SYNTAX, offset_of(c, c->in.p + c->in.at), "a quote is never closed");
+            return place(c, c->count + 1, e);
+        }
+        if (c->in.ended) {
+            *more = false;
+            return ERR_NONE;
+        }
+        enum err_code code = input_fill(&c->in, e);
+        if (code != ERR_NONE) {
+            return code == ERR_LIMIT ? place(c, c->count + 1, e) : code;
+        }
+    }
+}
+
+static enum err_code csv_next(struct source *s, struct raw_row *out, bool *more, struct err *e)
+{
+    struct csv *c = self(s);
+    size_t next = 0;
+    c->row++;
+    enum err_code code = find_row(c, &next, more, e);
+    if (code != ERR_NONE || !*more) {
+        return code;
+    }
+    size_t from = c->in.at;
+    c->in.at = next;
+    out->number = c->row;
+    out->problem.code = ERR_NONE;
+    out->column = 0;
+    drop_cr(c);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->forms[i] == CELL_DOUBLED) {
+            undouble(c, &c->cells[i]);
+        }
+    }
+    if (c->stray) {
+        ERR(&out->problem, ERR_SYNTAX, offset_of(c, c->in.p + from), "text behind a closing quote");
+        out->column = c->stray_column;
+    } else {
+        arena_reset(c->a);
+        code = decode(c, from, next, out, e);
+    }
+    out->cells = c->cells;
+    out->count = c->count;
+    return code;
+}
+
+static enum err_code csv_rewind(struct source *s, struct err *e)
+{
+    struct csv *c = self(s);
+    c->row = 0;
+    return input_rewind(&c->in, e);
+}
+
+static int64_t csv_read(const struct source *s)
+{
+    const struct csv *c = self(s);
+    return c->in.taken - (c->in.form == INPUT_NARROW ? (int64_t)(c->in.end - c->in.at) : 0);
+}
+
+static int64_t csv_size(const struct source *s)
+{
+    return self(s)->in.size;
+}
+
+static void csv_close(struct source *s)
+{
+    struct csv *c = self(s);
+    input_close(&c->in);
+    arena_free(&c->a);
+    free(c->cells);
+    free(c->forms);
+    free(c);
+}
+
+/* ---- what the file is ---- */
+
+/* UTF-16 without a mark: digits, blanks and delimiters have a zero byte, always on the same side.
+ */
+static enum input_form by_zeros(const unsigned char *p, size_t n)
+{
+    size_t even = 0, odd = 0;
+    for (size_t i = 0; i < n; i++) {
+        even += p[i] == 0 && i % 2 == 0;
+        odd += p[i] == 0 && i % 2 == 1;
+    }
+    return odd > n / 10 + 1 && even == 0   ? INPUT_UTF16LE
+           : even > n / 10 + 1 && odd == 0 ? INPUT_UTF16BE
+                                           : INPUT_NARROW;
+}
+
+static enum err_code find_charset(struct csv *c, const struct table_settings *s, struct err *e)
+{
+    unsigned char first[1024];
+    size_t n = input_peek(&c->in, first, sizeof first);
+    c->fallback = s->fallback;
+    if (n >= 3 && memcmp(first, "\xEF\xBB\xBF", 3) == 0) {
+        c->charset = CHARSET_UTF8;
+        c->charset_known = true;
+        c->in.begin = 3;
+    } else if (n >= 2 && memcmp(first, "\xFF\xFE", 2) == 0) {
+        c->in.form = INPUT_UTF16LE;
+        c->in.begin = 2;
+    } else if (n >= 2 && memcmp(first, "\xFE\xFF", 2) == 0) {
+        c->in.form = INPUT_UTF16BE;
+        c->in.begin = 2;
+    } else if (!s->charset) {
+        c->in.form = by_zeros(first, n);
+    }
+    if (s->charset && c->in.begin == 0) {
+        c->charset = *s->charset;
+        c->charset_known = true;
+        c->in.form = c->charset == CHARSET_UTF16     ? INPUT_UTF16BE
+                     : c->charset == CHARSET_UTF16LE ? INPUT_UTF16LE
+                                                     : INPUT_NARROW;
+    }
+    if (c->in.form != INPUT_NARROW) {
+        c->charset = CHARSET_UTF8;
+        c->charset_known = true;
+    }
+    bool shifts = c->charset == CHARSET_ISO2022KR || c->charset == CHARSET_ISO2022JP;
+    return shifts && c->charset_known
+               ? ERR(e, ERR_UNSUPPORTED, 0, "tables in %s cannot be read", charset_name(c->charset))
+               : ERR_NONE;
+}
+
+static void set_delimiter(struct csv *c, char delimiter)
+{
+    memset(c->special, 0, sizeof c->special);
+    c->delimiter = delimiter;
+    c->special[(unsigned char)delimiter] = c->special[(unsigned char)c->line_end] = true;
+}
+
+/* Old Macs end lines with a CR alone; a CR before LF or inside a cell is nothing special. */
+static enum err_code find_line_end(struct csv *c, struct err *e)
+{
+    enum err_code code = input_rewind(&c->in, e);
+    if (code == ERR_NONE) {
+        code = input_fill(&c->in, e);
+    }
+    struct str text = {c->in.p, c->in.end};
+    bool macs = str_find(text, '\n', 0) == text.n && str_find(text, '\r', 0) < text.n;
+    c->line_end = macs ? '\r' : '\n';
+    return code;
+}
+
+/* "sep=;" in the first line, which spreadsheets understand. */
+static char declared_delimiter(const struct csv *c)
+{
+    struct str text = {c->in.p, c->in.end};
+    bool there = text.n >= 6 && str_same(str_cut(text, 0, 4), STR("sep=")) &&
+                 (text.p[5] == '\r' || text.p[5] == '\n');
+    return there ? text.p[4] : '\0';
+}
+
+/*
+ * A delimiter is as good as the header it makes, then as the number of rows that agree on how many
+ * columns there are.
+ */
+static size_t try_delimiter(struct csv *c, const struct table_settings *s, char delimiter)
+{
+    struct raw_row row;
+    bool more = true;
+    size_t hits = 0, widths[TRIAL_ROWS], n = 0, agree = 0;
+    int tries = TABLE_HEADER_SEARCH * 2;
+    set_delimiter(c, delimiter);
+    if (csv_rewind(&c->base, NULL) != ERR_NONE) {
+        return 0;
+    }
+    while (n < TRIAL_ROWS && tries-- && csv_next(&c->base, &row, &more, NULL) == ERR_NONE && more) {
+        const struct header_names *fits;
+        if (row.count < 2 || row.problem.code != ERR_NONE) {
+            continue;
+        }
+        size_t h = s->names ? header_hits(s->names, c->a, &row, &fits) : 0;
+        hits = h > hits ? h : hits;
+        widths[n++] = row.count;
+        size_t same = 0;
+        for (size_t i = 0; i < n; i++) {
+            same += widths[i] == row.count;
+        }
+        agree = same > agree ? same : agree;
+    }
+    return hits * 100 + agree;
+}
+
+static void find_delimiter(struct csv *c, const struct table_settings *s)
+{
+    static const char candidates[] = {',', '\t', ';', '|'};
+    char best = s->delimiter ? s->delimiter : declared_delimiter(c);
+    size_t most = 0;
+    bool hides_bar =
+        c->charset_known &&
+        (c->charset == CHARSET_SJIS || c->charset == CHARSET_BIG5 || c->charset == CHARSET_GB18030);
+    for (size_t i = 0; i < sizeof candidates && !best; i++) {
+        size_t score = candidates[i] == '|' && hides_bar ? 0 : try_delimiter(c, s, candidates[i]);
+        most = score > most ? score : most;
+    }
+    for (size_t i = 0; i < sizeof candidates && !best; i++) {
+        bool hidden = candidates[i] == '|' && hides_bar;
+        best = !hidden && try_delimiter(c, s, candidates[i]) == most ? candidates[i] : '\0';
+    }
+    set_delimiter(c, best ? best : ',');
+    c->base.format = c->delimiter == '\t' ? "tsv" : "csv";
+}
+
+static const struct source_ops ops = {csv_next, csv_rewind, csv_read, csv_size, csv_close};
+
+enum err_code csv_open(const char *path, const struct table_settings *s,
+                       const struct source_limits *l, struct source **out, struct err *e)
+{
+    *out = NULL;
+    struct csv *c = calloc(1, sizeof *c);
+    if (!c) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a table");
+    }
+    c->base.ops = &ops;
+    c->limit = *l;
+    enum err_code code = input_open(&c->in, path, l->row, e);
+    if (code != ERR_NONE) {
+        free(c);
+        return code;
+    }
+    c->a = arena_new(0);
+    code = c->a ? find_charset(c, s, e) : ERR(e, ERR_NOMEM, 0, "no memory for a table");
+    if (code == ERR_NONE) {
+        code = find_line_end(c, e);
+    }
+    if (code == ERR_NONE) {
+        find_delimiter(c, s);
+        c->charset_known = c->charset_known && (s->charset || c->in.form || c->in.begin);
+        code = csv_rewind(&c->base, e);
+    }
+    if (code != ERR_NONE) {
+        csv_close(&c->base);
+        return code;
+    }
+    *out = &c->base;
+    return ERR_NONE;
+}

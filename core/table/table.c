@@ -1,0 +1,386 @@
+#include "core/table/table.h"
+
+#include "core/base/rrn.h"
+#include "core/base/text.h"
+#include "core/table/table_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_CELL = 1 << 20, DEFAULT_ROW = 4 << 20, DEFAULT_COLUMNS = 2000, SHOWN_HEADER = 36 };
+#define DEFAULT_UNPACKED ((int64_t)2 << 30)
+
+/* ---- opening ---- */
+
+static size_t limit_or(int64_t wanted, int64_t dflt)
+{
+    return (size_t)(wanted > 0 ? wanted : dflt);
+}
+
+static enum err_code fill_buffers(struct table *t, struct err *e)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (!t->columns[i] || !t->columns[i]->fill_down) {
+            continue;
+        }
+        if (!t->above && !(t->above = calloc(t->count, sizeof *t->above))) {
+            return ERR(e, ERR_NOMEM, 0, "no memory for a table");
+        }
+        buf_init(&t->above[i], t->limit.cell + 1);
+    }
+    return ERR_NONE;
+}
+
+static enum err_code open_text(struct table *t, const char *path, struct err *e)
+{
+    enum err_code code = csv_open(path, &t->settings, &t->limit, &t->source, e);
+    t->csv = true;
+    return code == ERR_NONE ? header_search(t, e) : code;
+}
+
+enum err_code table_open(const char *path, const struct table_settings *s, struct table **out,
+                         struct err *e)
+{
+    *out = NULL;
+    struct table *t = calloc(1, sizeof *t);
+    if (!t) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a table");
+    }
+    t->settings = *s;
+    t->limit = (struct source_limits){
+        limit_or(s->max_cell, DEFAULT_CELL), limit_or(s->max_row, DEFAULT_ROW),
+        limit_or(s->max_columns, DEFAULT_COLUMNS), limit_or(s->max_unpacked, DEFAULT_UNPACKED)};
+    t->arena = arena_new(0);
+    t->row = arena_new(0);
+    enum err_code code =
+        t->arena && t->row ? open_text(t, path, e) : ERR(e, ERR_NOMEM, 0, "no memory for a table");
+    if (code == ERR_NONE) {
+        code = fill_buffers(t, e);
+    }
+    if (code == ERR_NONE) {
+        code = table_seek(t, 0, e);
+    }
+    if (code != ERR_NONE) {
+        table_close(&t);
+        return code;
+    }
+    *out = t;
+    return ERR_NONE;
+}
+
+void table_close(struct table **t)
+{
+    struct table *old = *t;
+    if (!old) {
+        return;
+    }
+    if (old->source) {
+        old->source->ops->close(old->source);
+    }
+    for (size_t i = 0; old->above && i < old->count; i++) {
+        buf_release(&old->above[i]);
+    }
+    free(old->above);
+    arena_free(&old->row);
+    arena_free(&old->arena);
+    free(old);
+    *t = NULL;
+}
+
+/* ---- what it says of itself ---- */
+
+const struct str *table_header(const struct table *t, size_t *n)
+{
+    *n = t->count;
+    return t->header;
+}
+
+const struct header_names *table_names(const struct table *t)
+{
+    return t->names;
+}
+
+size_t table_identity(const struct table *t, size_t *columns, size_t room)
+{
+    size_t n = 0;
+    for (size_t i = 0; t->names && i < t->names->identity_count && n < room; i++) {
+        const struct header_column *c = t->names->identity[i];
+        for (size_t k = 0; k < c->key_count; k++) {
+            size_t at = header_at(c, k, t->keys, t->count);
+            if (at < t->count) {
+                columns[n++] = at;
+                break;
+            }
+        }
+    }
+    return n;
+}
+
+const char *table_format(const struct table *t)
+{
+    return t->source->format;
+}
+
+int64_t table_bytes_read(const struct table *t)
+{
+    return t->source->ops->read(t->source);
+}
+
+int64_t table_bytes(const struct table *t)
+{
+    return t->source->ops->size(t->source);
+}
+
+int64_t table_skipped(const struct table *t)
+{
+    return t->skipped;
+}
+
+/* ---- rows that are no data ---- */
+
+static bool is_empty(const struct raw_row *row)
+{
+    for (size_t i = 0; i < row->count; i++) {
+        if (str_trim(row->cells[i]).n) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Printed lists repeat their header on every page. */
+static bool is_header(const struct table *t, const struct raw_row *row)
+{
+    if (t->header_row == 0 || row->count < t->count) {
+        return false;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        struct str cell = str_trim(row->cells[i]);
+        if (cell.n && !str_eq(cell, t->header[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool one_of(struct str s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_is(s, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "총35건" → "총": counts and units behind the word do not matter. */
+static struct str bare_word(struct str s)
+{
+    static const char *const units[] = {"건", "명", "원", "개", "회", "행", "：", ":", ","};
+    for (size_t before = s.n + 1; s.n < before;) {
+        before = s.n;
+        while (s.n && s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9') {
+            s.n--;
+        }
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+            s.n -= str_ends(s, str_of(units[i])) ? strlen(units[i]) : 0;
+        }
+    }
+    return s;
+}
+
+static bool total_word(struct arena *a, struct str cell, bool first)
+{
+    static const char *const words[] = {"합계", "총계",  "소계",     "총합계",
+                                        "누계", "total", "subtotal", "grandtotal"};
+    static const char *const weaker[] = {"합",     "계",     "총",       "전체", "총건수",
+                                         "총인원", "총금액", "총인원수", "sum"};
+    if (cell.n < 3 || cell.n > 48 || (cell.p[0] >= '0' && cell.p[0] <= '9')) {
+        return false;
+    }
+    struct header_key key = header_key(a, cell);
+    struct str word = key.text.p ? bare_word(key.text) : STR("");
+    return one_of(word, words, sizeof words / sizeof words[0]) ||
+           (first && one_of(word, weaker, sizeof weaker / sizeof weaker[0]));
+}
+
+/* The word stands in the first cell that is filled, or behind what the subtotal is of. */
+static bool is_total(struct table *t, const struct raw_row *row)
+{
+    bool first = true;
+    for (size_t i = 0; i < row->count && i < 3; i++) {
+        struct str cell = str_trim(row->cells[i]);
+        if (cell.n && total_word(t->row, cell, first)) {
+            return true;
+        }
+        first = first && cell.n == 0;
+    }
+    return false;
+}
+
+/* ---- one row of data ---- */
+
+/* The place as people find it: the row, and the header of the column. */
+static enum err_code place(const struct table *t, int64_t row, size_t column, struct err *e)
+{
+    if (column == 0 || column > t->count) {
+        return column ? err_at(e, "row %lld, column %zu", (long long)row, column)
+                      : err_at(e, "row %lld", (long long)row);
+    }
+    struct str header = t->header[column - 1];
+    size_t n = header.n < SHOWN_HEADER ? header.n : SHOWN_HEADER;
+    while (n < header.n && n && ((unsigned char)header.p[n] & 0xc0) == 0x80) {
+        n--;
+    }
+    return err_at(e, "row %lld, column %.*s", (long long)row, (int)n, header.p);
+}
+
+/*
+ * A text that a spreadsheet would run: =SUM(A1:A3), =A1, @SUM(…), +cmd|…  Not a formula: "===
+ * 메모",
+ * "=> 재통화", -5, +82 10.
+ */
+static bool is_formula(struct str s)
+{
+    if (s.n < 2 || !strchr("=+-@", s.p[0])) {
+        return false;
+    }
+    size_t i = 1;
+    while (i < s.n && ((s.p[i] >= 'A' && s.p[i] <= 'Z') || (s.p[i] >= 'a' && s.p[i] <= 'z') ||
+                       (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '.' || s.p[i] == '!')) {
+        i++;
+    }
+    bool letter = s.p[1] > '9' && i > 1;
+    bool calls = letter && i < s.n && (s.p[i] == '(' || s.p[i] == '|');
+    bool refers = s.p[0] == '=' && (i > 1 || strchr("+-@(\"'$", s.p[1]) != NULL);
+    return calls || refers;
+}
+
+/* ="0012345" is a text that a spreadsheet should leave alone. */
+static struct str unwrapped(struct str s)
+{
+    bool literal = s.n > 2 && s.p[0] == '=' && s.p[1] == '"' && s.p[s.n - 1] == '"' &&
+                   str_find(s, '"', 2) == s.n - 1;
+    return literal ? str_cut(s, 2, s.n - 1) : s;
+}
+
+static enum err_code fill_down(struct table *t, size_t i, struct err *e)
+{
+    struct buf *above = &t->above[i];
+    if (t->cells[i].n == 0) {
+        t->cells[i] = buf_str(above);
+        return ERR_NONE;
+    }
+    buf_reset(above);
+    buf_add(above, t->cells[i]);
+    return buf_ok(above) ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a cell");
+}
+
+static enum err_code shape_cell(struct table *t, struct str cell, size_t i, struct err *problem)
+{
+    const struct header_column *c = t->columns[i];
+    cell = str_trim(cell);
+    if (t->csv && cell.n > 1 && strchr("=+-@", cell.p[0])) {
+        cell = unwrapped(cell);
+        if (is_formula(cell)) {
+            return ERR(problem, ERR_REFUSED, 0, "holds a formula: export values");
+        }
+    }
+    if (c && c->rrn && cell.n) {
+        cell = rrn_mask_all(t->row, cell);
+    } else if (cell.n >= 13) {
+        cell = rrn_mask(t->row, cell);
+    }
+    t->cells[i] = cell;
+    if (!cell.p) {
+        return ERR(problem, ERR_NOMEM, 0, "no memory for a cell");
+    }
+    return c && c->fill_down ? fill_down(t, i, problem) : ERR_NONE;
+}
+
+static enum err_code check_width(const struct table *t, const struct raw_row *row,
+                                 struct err *problem)
+{
+    bool pads = t->source->pads || (t->names && t->names->short_rows);
+    if (row->count < t->count && !pads) {
+        return ERR(problem, ERR_SYNTAX, 0, "%zu cells where the header has %zu", row->count,
+                   t->count);
+    }
+    for (size_t i = t->count; i < row->count; i++) {
+        if (str_trim(row->cells[i]).n) {
+            return ERR(problem, ERR_SYNTAX, 0, "more cells than the header has (%zu)", t->count);
+        }
+    }
+    return ERR_NONE;
+}
+
+/* The row as its reader sees it. ERR_NOMEM only; what is wrong with it is its problem. */
+static enum err_code shape_row(struct table *t, const struct raw_row *raw, struct table_row *row,
+                               struct err *e)
+{
+    struct err *problem = &row->problem;
+    row->number = raw->number;
+    row->cells = NULL;
+    row->count = 0;
+    problem->code = ERR_NONE;
+    enum err_code code;
+    if (raw->problem.code != ERR_NONE) {
+        *problem = raw->problem;
+        place(t, raw->number, raw->column, problem);
+        return ERR_NONE;
+    }
+    size_t column = 0;
+    code = check_width(t, raw, problem);
+    for (size_t i = 0; i < t->count && code == ERR_NONE; i++) {
+        code = shape_cell(t, i < raw->count ? raw->cells[i] : STR(""), i, problem);
+        column = i + 1;
+    }
+    if (code == ERR_NOMEM) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a row");
+    }
+    if (code != ERR_NONE) {
+        place(t, raw->number, column, problem);
+        return ERR_NONE;
+    }
+    row->cells = t->cells;
+    row->count = t->count;
+    return ERR_NONE;
+}
+
+enum err_code table_next(struct table *t, struct table_row *row, bool *more, struct err *e)
+{
+    struct raw_row raw;
+    for (;;) {
+        enum err_code code = t->source->ops->next(t->source, &raw, more, e);
+        if (code != ERR_NONE || !*more) {
+            return code;
+        }
+        bool wrong = raw.problem.code != ERR_NONE;
+        if (raw.number <= t->header_row || (!wrong && is_empty(&raw))) {
+            continue;
+        }
+        arena_reset(t->row);
+        if (!wrong && (is_header(t, &raw) || is_total(t, &raw))) {
+            t->skipped += raw.number > t->after;
+            continue;
+        }
+        if (raw.number <= t->after && !t->above) {
+            continue;
+        }
+        code = shape_row(t, &raw, row, e);
+        if (code != ERR_NONE || raw.number > t->after) {
+            return code;
+        }
+    }
+}
+
+enum err_code table_seek(struct table *t, int64_t after_row, struct err *e)
+{
+    t->after = after_row;
+    for (size_t i = 0; t->above && i < t->count; i++) {
+        if (t->columns[i] && t->columns[i]->fill_down) {
+            buf_reset(&t->above[i]);
+        }
+    }
+    return t->source->ops->rewind(t->source, e);
+}

@@ -29,6 +29,7 @@ GRANT USAGE ON SEQUENCE dari.message_no TO dari_feed;
 GRANT SELECT, INSERT ON dari.message, dari.message_key TO dari_feed;
 GRANT SELECT, INSERT, UPDATE ON dari.feed_count, dari.feed_sequence, dari.feed_gap TO dari_feed;
 GRANT UPDATE (received_at, flags) ON dari.message TO dari_feed;  -- of what waited in its spool
+GRANT SELECT, INSERT, UPDATE ON dari.part TO dari_feed;
 GRANT INSERT ON dari.event TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries
@@ -55,11 +56,16 @@ GRANT EXECUTE ON FUNCTION dari.make_partitions(date, int) TO dari_steward;
 
 GRANT SELECT, INSERT, DELETE ON dari.feed_silence TO dari_steward;
 GRANT SELECT ON dari.feed_count, dari.event TO dari_steward;
+-- parts of messages whose others did not come go to quarantine
+GRANT SELECT, UPDATE ON dari.part TO dari_steward;
+GRANT SELECT (site, day, no, flags), UPDATE (state, reason, place, flags) ON dari.message TO dari_steward;
+GRANT UPDATE (ignored, quarantined) ON dari.feed_count TO dari_steward;
 GRANT INSERT ON dari.event TO dari_steward;
 
 -- operators (the command line): read everything, repair messages, manage consumers
 GRANT SELECT ON ALL TABLES IN SCHEMA dari TO dari_operator;
 GRANT UPDATE ON dari.message, dari.feed_count TO dari_operator;
 GRANT INSERT ON dari.event TO dari_operator;
+GRANT INSERT, UPDATE, DELETE ON dari.part TO dari_operator;
 GRANT INSERT, UPDATE ON dari.consumer, dari.consumer_key TO dari_operator;
 GRANT INSERT, UPDATE, DELETE ON dari.segment_member, dari.segment_state, dari.segment_rule TO dari_operator;

@@ -26,8 +26,11 @@ DB_STATEMENT(
     status_consumers,
     "SELECT name, state, acked, acked_at, reason FROM dari.consumer WHERE site = $1 ORDER BY name");
 
+DB_STATEMENT(status_parts, "SELECT feed, count(*), min(received_at) FROM dari.part "
+                           "WHERE site = $1 AND waiting GROUP BY feed ORDER BY feed");
+
 struct status {
-    struct db_rows *feeds, *stream, *consumers;
+    struct db_rows *feeds, *stream, *consumers, *parts;
 };
 
 static enum err_code fetch(struct session *s, struct status *out, struct err *e)
@@ -37,7 +40,8 @@ static enum err_code fetch(struct session *s, struct status *out, struct err *e)
         struct db_rows **rows;
     } all[] = {{&status_feeds, &out->feeds},
                {&status_stream, &out->stream},
-               {&status_consumers, &out->consumers}};
+               {&status_consumers, &out->consumers},
+               {&status_parts, &out->parts}};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         struct db_args q = {0};
         arg_z(&q, s->config->site);
@@ -86,6 +90,17 @@ static void print_spools(const struct session *s)
                    "its log\n",
                    feed);
         }
+    }
+}
+
+/* Parts of messages whose others have not come yet. */
+static void print_parts(const struct status *st)
+{
+    char since[CLOCK_TEXT];
+    for (int i = 0; i < db_count(st->parts); i++) {
+        printf("parts      feed %s: %" PRId64 " parts of messages wait for the others, since %s\n",
+               db_z(st->parts, i, 0), db_i64(st->parts, i, 1),
+               clock_text(db_time(st->parts, i, 2), since));
     }
 }
 
@@ -163,6 +178,7 @@ static void print_text(const struct session *s, const struct status *st)
     }
     printf("\n");
     print_spools(s);
+    print_parts(st);
     printf("stream     %" PRId64 " events\n", head);
     printf("ledger     %" PRId64 " entries, the last signed checkpoint covers %" PRId64 "\n",
            db_count(st->stream) ? db_i64(st->stream, 0, 1) : 0,

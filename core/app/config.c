@@ -86,6 +86,7 @@ struct feed_options {
     const char *name, *adapter, *mapping, *charset, *fallback;
     bool refuse_reuse, accept_quarantined, sequence;
     int64_t max_pending, max_group, silent_after, spool_max;
+    int64_t max_parts, max_whole, parts_wait;
     const char *silent_hours, *spool;
 };
 #define FEED_AT(member) offsetof(struct feed_options, member)
@@ -106,6 +107,12 @@ static const struct option_row feed_rows[] = {
     {"max-pending", OPTION_INT, "2048", 1, 100000, FEED_AT(max_pending),
      "messages waiting for their commit"},
     {"max-group", OPTION_INT, "256", 1, 10000, FEED_AT(max_group), "messages in one commit"},
+    {"max-parts", OPTION_INT, "100", 0, 10000, FEED_AT(max_parts),
+     "parts of a message that comes in several (DSC, MSH-14); 0: MSH-14 means nothing here"},
+    {"max-whole", OPTION_SIZE, "64m", 1024, (int64_t)256 << 20, FEED_AT(max_whole),
+     "bytes of such a message, all parts together"},
+    {"parts-wait", OPTION_MS, "1h", 100, (int64_t)7 * 86400000, FEED_AT(parts_wait),
+     "so long a part waits for the others; then it goes to quarantine"},
     {"silent-after", OPTION_MS, "0s", 0, (int64_t)7 * 86400000, FEED_AT(silent_after),
      "a feed silent for so long within its hours is told about; 0s: never"},
     {"silent-hours", OPTION_TEXT, "00:00-00:00", 0, 0, FEED_AT(silent_hours),
@@ -276,6 +283,9 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
                               .sequence = o.sequence,
                               .max_pending = o.max_pending,
                               .max_group = o.max_group,
+                              .max_parts = o.max_parts,
+                              .max_whole = o.max_whole,
+                              .parts_wait_ms = o.parts_wait,
                               .spool = o.spool,
                               .spool_max = o.spool_max,
                               .silence = {.feed = o.name, .after_ms = o.silent_after}};

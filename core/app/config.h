@@ -28,6 +28,7 @@ struct config_feed {
     bool accept_quarantined; /* answer AA although the message went to quarantine */
     int64_t max_pending;     /* messages waiting for their commit */
     int64_t max_group;       /* messages in one commit */
+    int64_t max_parts, max_whole, parts_wait_ms; /* of messages in several parts */
     struct silence_rule silence;
     const char *spool; /* folder of what was answered while the database was away */
     int64_t spool_max; /* bytes; 0: none, such messages are refused for the time being */

@@ -102,8 +102,9 @@ static void add_feed(struct buf *restart, struct buf *running, const struct conf
     add_z(restart, f->name);
     add_z(restart, f->adapter->name);
     add_z(restart, f->spool);
-    buf_printf(restart, "%d %d %d %" PRId64 " %" PRId64 " %" PRId64, f->refuse_reuse, f->sequence,
-               f->accept_quarantined, f->max_pending, f->max_group, f->spool_max);
+    buf_printf(restart, "%d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64,
+               f->refuse_reuse, f->sequence, f->accept_quarantined, f->max_pending, f->max_group,
+               f->spool_max, f->max_parts, f->max_whole);
     add_mapping(running, f->mapping);
     add_file(running, c->catalogue);
     buf_printf(running, "%d %d %d", f->has_charset, (int)f->charset, (int)f->fallback);
@@ -127,7 +128,8 @@ static void add_steward(struct buf *b, const struct config *c)
     for (size_t i = 0; i < c->feed_count; i++) {
         const struct silence_rule *r = &c->feeds[i].silence;
         add_z(b, r->feed);
-        buf_printf(b, "%" PRId64 " %d %d", (int64_t)r->after_ms, (int)r->from, (int)r->until);
+        buf_printf(b, "%" PRId64 " %d %d %" PRId64, (int64_t)r->after_ms, (int)r->from,
+                   (int)r->until, c->feeds[i].parts_wait_ms);
     }
 }
 

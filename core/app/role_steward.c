@@ -1,11 +1,12 @@
 /*
  * The steward: seals the ledger at every tick, keeps partitions ready for the days to come, and
- * tells about feeds that have fallen silent. It is the only role that reads the ledger's private
- * key.
+ * tells about feeds that have fallen silent and parts of messages whose others did not come. It is
+ * the only role that reads the ledger's private key.
  */
 #include "core/app/role.h"
 
 #include "core/base/log.h"
+#include "core/intake/parts.h"
 #include "core/ledger/sealing.h"
 
 #include <poll.h>
@@ -104,7 +105,12 @@ static enum err_code look_at_feeds(struct steward *s, struct err *e)
     for (size_t i = 0; i < s->config->feed_count; i++) {
         const struct silence_watch w = {s->config->site, s->keys, s->catalogue,
                                         &s->config->feeds[i].silence, 1};
-        enum err_code code = silence_look(s->db, &w, clock_now(), e);
+        usec now = clock_now();
+        enum err_code code = silence_look(s->db, &w, now, e);
+        if (code == ERR_NONE) {
+            code = parts_give_up(s->db, s->config->site, s->config->feeds[i].name,
+                                 now - s->config->feeds[i].parts_wait_ms * 1000, now, e);
+        }
         if (code != ERR_NONE) {
             return code;
         }

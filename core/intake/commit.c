@@ -1,6 +1,7 @@
 #include "core/base/log.h"
 #include "core/intake/group.h"
 #include "core/intake/host.h"
+#include "core/intake/parts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -32,9 +33,20 @@ bool commit_in_group(const struct adapter_host *h, const struct job *j)
     return false;
 }
 
+/* The next that waits goes into the statement. */
+static void take_off(struct adapter_host *h)
+{
+    struct job *j = jobs_pop(&h->waiting);
+    if (j->numbered && j->number > 0) {
+        h->sequence.any = true;
+        h->sequence.last = j->number;
+    }
+    jobs_push(&h->flying, j);
+}
+
 /*
  * Moves what may go together: at most max_group, no message twice and no control id twice. A
- * repetition waits for the next group, where it is recognised.
+ * repetition waits for the next group, where it is recognised. A part of a message goes alone.
  */
 static void form_group(struct adapter_host *h)
 {
@@ -47,14 +59,11 @@ static void form_group(struct adapter_host *h)
             host_answer(h, j, j->reply);
             continue;
         }
-        if (commit_in_group(h, j) || sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
+        if (j->p.part.is || commit_in_group(h, j) ||
+            sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
             return;
         }
-        if (j->numbered) {
-            h->sequence.any = true;
-            h->sequence.last = j->number;
-        }
-        jobs_push(&h->flying, jobs_pop(&h->waiting));
+        take_off(h);
     }
 }
 
@@ -135,6 +144,57 @@ static void settled(struct adapter_host *h, struct db_rows *rows)
     expect(h, is);
 }
 
+/* ---- parts of a message: each by itself ---- */
+
+enum err_code commit_part_begin(struct adapter_host *h, struct err *e)
+{
+    struct db_args q = {0};
+    parts_find_args(&h->s, h->flying.first, &q);
+    h->doing = DOING_PART;
+    return db_async_run(h->db, parts_find, &q, e);
+}
+
+static void part_by_itself(struct adapter_host *h)
+{
+    struct err e = {0};
+    take_off(h);
+    if (commit_part_begin(h, &e) != ERR_NONE) {
+        failed_to_run(h, &e);
+    }
+}
+
+/* What the part belongs to is known: commit it, with the events of the whole if that is there now.
+ */
+static void part_found(struct adapter_host *h, struct db_rows *rows)
+{
+    struct job *j = h->flying.first;
+    struct db_args q = {0};
+    struct err e = {0};
+    const struct db_statement *st;
+    const struct generation *g = j->generation;
+    struct prepare_settings p = h->prepare; /* as of when the part came */
+    p.mapping = g->mapping;
+    p.charset = g->has_charset ? &g->charset : NULL;
+    p.fallback = g->fallback;
+    enum err_code code = parts_settle(&h->s, &p, j, rows, &e);
+    if (code == ERR_NONE && !j->spooled) { /* the reply of a spooled one has left */
+        code = job_replies(&h->s, j, j->p.raw, j->at, &e);
+    }
+    arena_reset(h->group_arena);
+    if (code == ERR_NONE) {
+        code = parts_commit_args(&h->s, h->group_arena, j, clock_now(), &st, &q, &e);
+    }
+    if (code == ERR_NONE) {
+        h->doing = j->spooled ? DOING_DRAIN : DOING_GROUP;
+        code = db_async_run(h->db, st, &q, &e);
+    }
+    if (code != ERR_NONE && j->spooled) {
+        drain_failed(h, &e);
+    } else if (code != ERR_NONE) {
+        failed_to_run(h, &e);
+    }
+}
+
 void commit_pump(void *ctx)
 {
     struct adapter_host *h = ctx;
@@ -161,7 +221,8 @@ void commit_pump(void *ctx)
     }
     form_group(h);
     if (!h->flying.first && h->waiting.first) {
-        settle(h);
+        bool part = sequence_of(&h->sequence, h->waiting.first) == SEQUENCE_NEXT;
+        part ? part_by_itself(h) : settle(h);
         return;
     }
     if (!h->flying.first) {
@@ -182,6 +243,9 @@ bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *r
     if (outcome == 2) {
         log_warn("intake.reused-control-id", "feed=%s message=%" PRId64, h->s.feed,
                  db_i64(rows, i, 2));
+    }
+    if (outcome != 1 && j->p.part.is) {
+        adapter_count(h, j->part.count ? "joined" : "parts", 1);
     }
     return outcome != 1 && j->p.mapped.count > 0;
 }
@@ -238,6 +302,13 @@ void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
     struct adapter_host *h = ctx;
     if (failed) {
         h->sequence.known = false;
+    }
+    if (h->doing == DOING_PART && rows) {
+        part_found(h, rows);
+        return;
+    }
+    if (h->doing == DOING_PART) {
+        h->doing = h->flying.first->spooled ? DOING_DRAIN : DOING_GROUP;
     }
     if (h->doing == DOING_DRAIN) {
         drain_done(h, rows, failed);

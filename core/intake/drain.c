@@ -51,15 +51,28 @@ static void take_back(struct adapter_host *h)
     backlog_again(h->backlog);
 }
 
+/* A part of a message goes alone. */
+static bool part_taken(const struct adapter_host *h)
+{
+    return h->flying.first && h->flying.first->p.part.is;
+}
+
+void drain_failed(struct adapter_host *h, const struct err *why)
+{
+    take_back(h);
+    stuck(h, why);
+}
+
 /* One more into the group. ERR_NOTFOUND: it ends here. */
 static enum err_code take_one(struct adapter_host *h, size_t *bytes, struct err *e)
 {
     struct job *j = host_job(h);
     enum err_code code =
         j ? backlog_take(h->backlog, &h->prepare, j, e) : ERR(e, ERR_NOMEM, 0, "no memory");
-    if (code == ERR_NONE && commit_in_group(h, j)) {
+    if (code == ERR_NONE &&
+        (commit_in_group(h, j) || part_taken(h) || (h->flying.first && j->p.part.is))) {
         backlog_return(h->backlog);
-        code = ERR(e, ERR_NOTFOUND, 0, "the same message again");
+        code = ERR(e, ERR_NOTFOUND, 0, "it cannot go together with those before it");
     }
     if (code == ERR_NONE) {
         *bytes += j->sealed.n;
@@ -80,11 +93,22 @@ static enum err_code form_group(struct adapter_host *h, struct err *e)
     return h->flying.first ? ERR_NONE : code;
 }
 
+static enum err_code commit_spooled(struct adapter_host *h, struct err *e)
+{
+    struct db_args q = {0};
+    const struct db_statement *st;
+    enum err_code code =
+        spooled_args(&h->s, h->group_arena, h->flying.first, clock_now(), &st, &q, e);
+    if (code == ERR_NONE) {
+        h->doing = DOING_DRAIN;
+        code = db_async_run(h->db, st, &q, e);
+    }
+    return code;
+}
+
 bool drain_run(struct adapter_host *h)
 {
     struct err e = {0};
-    struct db_args q = {0};
-    const struct db_statement *st;
     if (backlog_count(h->backlog) == 0) {
         return false;
     }
@@ -95,16 +119,13 @@ bool drain_run(struct adapter_host *h)
         return true;
     }
     arena_reset(h->group_arena);
-    if (code == ERR_NONE) {
-        code = spooled_args(&h->s, h->group_arena, h->flying.first, clock_now(), &st, &q, &e);
-    }
-    if (code == ERR_NONE) {
-        h->doing = DOING_DRAIN;
-        code = db_async_run(h->db, st, &q, &e);
+    if (code == ERR_NONE && part_taken(h)) {
+        code = commit_part_begin(h, &e);
+    } else if (code == ERR_NONE) {
+        code = commit_spooled(h, &e);
     }
     if (code != ERR_NONE) {
-        take_back(h);
-        stuck(h, &e);
+        drain_failed(h, &e);
     }
     return true;
 }

@@ -11,7 +11,7 @@
 #include "core/store/async.h"
 
 /* What the statement under way does. */
-enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER, DOING_DRAIN };
+enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER, DOING_PART, DOING_DRAIN };
 
 struct adapter_host {
     struct net_loop *loop;
@@ -62,6 +62,8 @@ bool commit_in_group(const struct adapter_host *h, const struct job *j);
 /* Counts what row `i` says of a job; true when it has events. */
 bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *rows, int i);
 void commit_wake_relay(struct adapter_host *h);
+/* Looks up what the one job in `flying`, a part, belongs to; its commit follows. */
+enum err_code commit_part_begin(struct adapter_host *h, struct err *e);
 
 /* ---- drain.c ---- */
 /*
@@ -74,5 +76,7 @@ bool drain_stuck(struct adapter_host *h);
 /* Commits the next of the spool, when the database is idle. False: there is nothing in it. */
 bool drain_run(struct adapter_host *h);
 void drain_done(struct adapter_host *h, struct db_rows *rows, const struct err *failed);
+/* What was taken cannot be committed, for a reason that is not the database's. */
+void drain_failed(struct adapter_host *h, const struct err *why);
 
 #endif

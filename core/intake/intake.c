@@ -328,8 +328,11 @@ struct adapter_host *intake_new(struct net_loop *l, const struct intake_settings
     }
     h->loop = l;
     h->s = *s;
-    h->prepare = (struct prepare_settings){
-        .site = s->site, .feed = s->feed, .keys = s->keys, .max_message = (size_t)s->max_message};
+    h->prepare = (struct prepare_settings){.site = s->site,
+                                           .feed = s->feed,
+                                           .keys = s->keys,
+                                           .max_message = (size_t)s->max_message,
+                                           .no_parts = s->max_parts == 0};
     intake_set_generation(h, s->generation);
     jobs_init(&h->waiting);
     jobs_init(&h->flying);

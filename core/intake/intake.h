@@ -40,7 +40,9 @@ struct intake_settings {
     bool refuse_reuse, accept_quarantined;
     bool sequence; /* MSH-13 counts: core/intake/sequence.h */
     int64_t max_pending, max_group;
-    int64_t max_message; /* bytes */
+    int64_t max_parts, max_whole; /* of a message in parts: how many, bytes; max_parts 0: MSH-14
+                                     means nothing here */
+    int64_t max_message;          /* bytes */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
     void *conninfo_ctx;
     const char *spool;    /* folder of the local spool */

@@ -6,6 +6,14 @@
 #include "core/intake/generation.h"
 #include "core/intake/prepare.h"
 
+/* How a part of a message is kept (parts.h). */
+struct job_part {
+    bool keep; /* as a part; else it is quarantined for itself */
+    const int64_t
+        *order; /* the numbers of all parts of the whole, 0 for this one; NULL: it waits */
+    size_t count;
+};
+
 /* A message between its arrival and its reply. */
 struct job {
     struct job *next;
@@ -20,6 +28,7 @@ struct job {
     bool spooled; /* flushed in the local spool: `reply` may leave */
     usec at;      /* received */
     struct prepared p;
+    struct job_part part;
     struct str sealed;
     struct str reply, refusal, retry; /* for: committed, reused control id, database away */
     char code[3];                     /* MSA-1 of `reply` for the ledger, "-" when none is wanted */

@@ -17,6 +17,15 @@ struct prepare_settings {
     const enum charset *charset; /* override, or NULL */
     enum charset fallback;
     size_t max_message;
+    bool
+        no_parts; /* MSH-14 means nothing on this feed, and a message that ends with DSC is wrong */
+};
+
+/* One part of an HL7 message that came in several (core/hl7/join.h): what its pointers are looked
+ * up by. "" in `continues`: the beginning; "" in `continued`: the end. */
+struct prepared_part {
+    bool is;
+    char continues[KEY_TEXT], continued[KEY_TEXT];
 };
 
 struct prepared {
@@ -25,6 +34,7 @@ struct prepared {
     struct str type;               /* "ADT^A04", "" when unknown */
     const char *charset;           /* name, NULL when not decoded */
     const struct hl7_msg *message; /* HL7 v2; NULL when it does not parse */
+    struct prepared_part part;     /* of a part, `mapped` is that it waits */
     struct mapped mapped;          /* state, problem, events */
     struct str raw;                /* as given */
 };
@@ -37,6 +47,16 @@ struct prepared {
  */
 enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str given,
                               struct str raw, usec at, struct prepared *p, struct err *e);
+
+/*
+ * The logical message out of its parts, in order; its events have their ids from the first one's.
+ * ERR_NOMEM or ERR_LIMIT as above.
+ */
+enum err_code prepare_joined(const struct prepare_settings *s, struct arena *a,
+                             const struct str *parts, size_t n, const unsigned char first[16],
+                             usec at, struct mapped *out, struct err *e);
+/* A part whose message is not whole yet: nothing to map. */
+void prepare_waits(struct prepared *p);
 
 enum content { CONTENT_HL7, CONTENT_ROW, CONTENT_XML, CONTENT_JSON };
 enum content content_of(struct str bytes);

@@ -1,5 +1,6 @@
 #include "core/intake/reprocess.h"
 
+#include "core/intake/parts.h"
 #include "core/store/events.h"
 
 #include <string.h>
@@ -158,6 +159,9 @@ static enum err_code in_transaction(struct db *db, struct arena *a,
     }
     if (code == ERR_NONE) {
         code = prepare_message(s, a, old.control_id, raw, old.received_at, &p, e);
+    }
+    if (code == ERR_NONE && p.part.is) {
+        code = parts_again(db, a, s, no, old.day, old.received_at, &p, e);
     }
     if (code == ERR_NONE) {
         code = append(db, a, s, no, &p.mapped, &first, &count, e);

@@ -82,15 +82,8 @@ def large(tap, s, m):
     tap.equal("a batch without measure is refused as a whole", [got[0], got[1][0], got[2][:2]], [("BHS", "B32"), "AR", ("BTS", "1")])
 
 
-def fragments(tap, s, m):
-    """F21, as far as it goes: parts of a message are kept and not mapped as if they were the whole."""
-    first = m.ask(message(70) + b"ADD|\rDSC|P71|F\r")
-    last = m.ask(message(71, b"||P71").replace(b"EVN|", b"ADD|rest\rEVN|"))
-    tap.check("a message that is continued", b"MSA|AE|C70" in first and b"ERR||DSC^1^1|102^" in first, first)
-    tap.check("and its continuation", b"MSA|AE|C71" in last and b"ERR||ADD^1|102^" in last, last)
-    tap.equal("are in quarantine with the reason", s.sql(
-        "SELECT place, reason FROM dari.message WHERE control_id IN ('C70', 'C71') ORDER BY no"),
-        [["DSC-1", "the message is continued in another one"], ["ADD", "the message continues another one"]])
+def empty_dsc(tap, s, m):
+    """What is joined, and how, is in test_parts."""
     tap.equal("an empty DSC says nothing", shape(m.ask(message(72) + b"DSC|\r")), [("AA", "C72")])
 
 
@@ -111,7 +104,7 @@ def test(tap):
     with Site("batch", feed='max-pending="50" max-group="16"') as s:
         s.start("--only", "feed")
         m = s.mllp()
-        for part in (modes, counts, large, fragments, away):
+        for part in (modes, counts, large, empty_dsc, away):
             part(tap, s, m)
         row = s.sql("SELECT sum(received), sum(mapped) + sum(ignored) + sum(quarantined) FROM dari.feed_count")[0]
         tap.equal("received = mapped + ignored + quarantined", row[0], row[1])

@@ -88,6 +88,8 @@ struct feed_options {
     int64_t max_pending, max_group, silent_after, spool_max;
     int64_t max_parts, max_whole, parts_wait;
     const char *silent_hours, *spool;
+    const char *rows, *covers, *delimiter, *sheet;
+    int64_t header_row, max_gone;
 };
 #define FEED_AT(member) offsetof(struct feed_options, member)
 static const struct option_row feed_rows[] = {
@@ -122,6 +124,18 @@ static const struct option_row feed_rows[] = {
     {"spool-max-size", OPTION_SIZE, "256m", 0, (int64_t)1 << 40, FEED_AT(spool_max),
      "so much is accepted while the database is away; then senders shall try again (0, and with "
      "sequence: at once)"},
+    {"rows", OPTION_TEXT, "append", 0, 0, FEED_AT(rows),
+     "append: every row of a file is news; snapshot: a file is the whole state, changes are news"},
+    {"covers", OPTION_TEXT, "nothing", 0, 0, FEED_AT(covers),
+     "all: a row that a snapshot no longer has is gone; nothing: it may just be left out"},
+    {"max-gone", OPTION_INT, "25", 0, 100, FEED_AT(max_gone),
+     "per cent of the rows that may be gone at once; more are left as they are, and told about"},
+    {"delimiter", OPTION_TEXT, "", 0, 1, FEED_AT(delimiter),
+     "between the cells of a text file: , ; | or tab; empty: found out"},
+    {"header-row", OPTION_INT, "0", 0, 1000, FEED_AT(header_row),
+     "which row holds the headers; 0: found out"},
+    {"sheet", OPTION_TEXT, "", 0, 31, FEED_AT(sheet),
+     "name of the sheet of a workbook; empty: the first whose headers fit"},
     {0}};
 
 /* Elements whose options go straight into struct config. */
@@ -268,6 +282,37 @@ static void read_adapter(struct reader *r, const struct xml_node *n, struct conf
     f->options = options;
 }
 
+/* True when `value` is `word`, false when it is `other`; anything else is a problem. */
+static bool read_choice(struct reader *r, const struct xml_node *n, const char *name,
+                        const char *value, const char *word, const char *other)
+{
+    bool is = strcmp(value, word) == 0;
+    if (!is && strcmp(value, other) != 0) {
+        problem_add(r->p, r->path, xml_line(n), "%s=\"%s\": write %s or %s", name, value, word,
+                    other);
+    }
+    return is;
+}
+
+static void read_table(struct reader *r, const struct xml_node *n, const struct feed_options *o,
+                       struct config_feed *f)
+{
+    bool tab = strcmp(o->delimiter, "tab") == 0;
+    f->snapshot = read_choice(r, n, "rows", o->rows, "snapshot", "append");
+    f->covers_all = read_choice(r, n, "covers", o->covers, "all", "nothing");
+    if (f->covers_all && !f->snapshot) {
+        problem_add(r->p, r->path, xml_line(n), "covers=\"all\" needs rows=\"snapshot\"");
+    }
+    if (o->delimiter[0] && !tab && (o->delimiter[1] || !strchr(",;|", o->delimiter[0]))) {
+        problem_add(r->p, r->path, xml_line(n), "delimiter=\"%s\": write , or ; or | or tab",
+                    o->delimiter);
+    }
+    f->max_gone = o->max_gone;
+    f->delimiter = tab ? '\t' : o->delimiter[0];
+    f->header_row = (int)o->header_row;
+    f->sheet = o->sheet[0] ? o->sheet : NULL;
+}
+
 static void read_feed(struct reader *r, const struct xml_node *n, struct config_feed *f)
 {
     struct feed_options o = {0};
@@ -300,6 +345,7 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
     f->has_charset = read_charset(r, n, "charset", o.charset, &f->charset);
     f->fallback = CHARSET_UTF8;
     read_charset(r, n, "charset-fallback", o.fallback, &f->fallback);
+    read_table(r, n, &o, f);
     if (!file_exists(o.mapping)) {
         problem_add(r->p, r->path, xml_line(n), "mapping: %s does not exist", o.mapping);
     }

@@ -174,26 +174,31 @@ static enum err_code begin(struct feed *f, struct err *e)
     snprintf(wake, sizeof wake, "%s/relay.wake", f->config->run);
     snprintf(counters, sizeof counters, "%s/feed-%s.counters", f->config->run, c->name);
     snprintf(paused, sizeof paused, "%s/feed-%s.paused", f->config->run, c->name);
-    const struct intake_settings s = {.site = f->config->site,
-                                      .feed = c->name,
-                                      .keys = f->keys,
-                                      .generation = f->generation,
-                                      .refuse_reuse = c->refuse_reuse,
-                                      .accept_quarantined = c->accept_quarantined,
-                                      .sequence = c->sequence,
-                                      .max_pending = c->max_pending,
-                                      .max_group = c->max_group,
-                                      .max_parts = c->max_parts,
-                                      .max_whole = c->max_whole,
-                                      .max_message = MAX_MESSAGE,
-                                      .spool = c->spool,
-                                      .spool_max = c->spool_max,
-                                      .conninfo = conninfo,
-                                      .conninfo_ctx = f,
-                                      .role = f->config->set_role ? role : NULL,
-                                      .wake = wake,
-                                      .paused = paused,
-                                      .counters = counters};
+    const struct intake_settings s = {
+        .site = f->config->site,
+        .feed = c->name,
+        .keys = f->keys,
+        .generation = f->generation,
+        .refuse_reuse = c->refuse_reuse,
+        .accept_quarantined = c->accept_quarantined,
+        .sequence = c->sequence,
+        .max_pending = c->max_pending,
+        .max_group = c->max_group,
+        .max_parts = c->max_parts,
+        .max_whole = c->max_whole,
+        .max_message = MAX_MESSAGE,
+        .snapshot = c->snapshot,
+        .covers_all = c->covers_all,
+        .max_gone = c->max_gone,
+        .table = {.delimiter = c->delimiter, .header_row = c->header_row, .sheet = c->sheet},
+        .spool = c->spool,
+        .spool_max = c->spool_max,
+        .conninfo = conninfo,
+        .conninfo_ctx = f,
+        .role = f->config->set_role ? role : NULL,
+        .wake = wake,
+        .paused = paused,
+        .counters = counters};
     f->loop = net_loop_new(e);
     if (!f->loop) {
         return e->code;

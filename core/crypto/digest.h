@@ -11,6 +11,13 @@ void sha256(struct str bytes, unsigned char out[SHA256_BYTES]);
 /* Of several slices in a row. */
 void sha256_of(const struct str *parts, size_t count, unsigned char out[SHA256_BYTES]);
 
+/* Of what does not fit memory at once. Aborts when memory is out. */
+struct sha256_stream;
+struct sha256_stream *sha256_begin(void);
+void sha256_add(struct sha256_stream *s, struct str bytes);
+void sha256_end(struct sha256_stream **s,
+                unsigned char out[SHA256_BYTES]); /* and frees; out may be NULL */
+
 void random_bytes(unsigned char *out, size_t n); /* aborts when the system has none */
 
 struct signer;

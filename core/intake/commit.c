@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+DB_STATEMENT(newest_mark, "SELECT mark FROM dari.batch WHERE site = $1 AND feed = $2 AND "
+                          "state = 'taken' AND mark IS NOT NULL ORDER BY no DESC LIMIT 1");
+
 /* A hint to the relay: there may be news. Lost hints cost nothing but time. */
 void commit_wake_relay(struct adapter_host *h)
 {
@@ -83,6 +86,14 @@ static void run(struct adapter_host *h, enum doing doing, const struct db_statem
     if (db_async_run(h->db, st, q, &e) != ERR_NONE) {
         failed_to_run(h, &e);
     }
+}
+
+static void load_mark(struct adapter_host *h)
+{
+    struct db_args q = {0};
+    arg_z(&q, h->s.site);
+    arg_z(&q, h->s.feed);
+    run(h, DOING_MARK, &newest_mark, &q);
 }
 
 /* ---- sequence numbers: jobs out of their turn, each by itself ---- */
@@ -215,6 +226,10 @@ void commit_pump(void *ctx)
     if (!db_async_ready(h->db) || stuck || drain_run(h) || h->paused) {
         return;
     }
+    if (!h->mark) {
+        load_mark(h);
+        return;
+    }
     if (h->s.sequence && !h->sequence.known && h->waiting.first) {
         load_sequence(h);
         return;
@@ -226,6 +241,7 @@ void commit_pump(void *ctx)
         return;
     }
     if (!h->flying.first) {
+        import_step(h);
         return;
     }
     arena_reset(h->group_arena);
@@ -310,7 +326,13 @@ void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
     if (h->doing == DOING_PART) {
         h->doing = h->flying.first->spooled ? DOING_DRAIN : DOING_GROUP;
     }
-    if (h->doing == DOING_DRAIN) {
+    if (h->doing == DOING_IMPORT) {
+        import_done(h, rows, failed);
+    } else if (h->doing == DOING_MARK) {
+        if (rows) {
+            host_set_mark(h, db_count(rows) ? db_z(rows, 0, 0) : "");
+        }
+    } else if (h->doing == DOING_DRAIN) {
         drain_done(h, rows, failed);
     } else if (rows && h->doing == DOING_LOAD) {
         sequence_loaded(&h->sequence, rows);

@@ -6,12 +6,21 @@
 
 #include "core/intake/backlog.h"
 #include "core/intake/counters.h"
+#include "core/intake/import.h"
 #include "core/intake/jobs.h"
 #include "core/intake/sequence.h"
 #include "core/store/async.h"
 
 /* What the statement under way does. */
-enum doing { DOING_GROUP, DOING_LOAD, DOING_NUMBER, DOING_PART, DOING_DRAIN };
+enum doing {
+    DOING_GROUP,
+    DOING_LOAD,
+    DOING_NUMBER,
+    DOING_PART,
+    DOING_DRAIN,
+    DOING_MARK,
+    DOING_IMPORT
+};
 
 struct adapter_host {
     struct net_loop *loop;
@@ -32,6 +41,9 @@ struct adapter_host {
     struct sequence sequence;
     enum doing doing;
     struct bundle *feeding; /* a batch with messages that are no jobs yet: nothing else comes in */
+    struct import *import;  /* the file on its way, or NULL */
+    bool file_waits;        /* another one was turned away until then */
+    char *mark;             /* of the newest file taken; NULL: not known yet */
     bool known, away, blocked, paused;
     size_t
         solo; /* after a group was refused: so many next messages go alone, to find the culprit */
@@ -43,6 +55,10 @@ struct adapter_host {
 
 /* ---- intake.c ---- */
 void host_soon(struct adapter_host *h); /* calls commit_pump from the loop */
+/* Makes a job of a message: copied, prepared, with its replies, sealed. `given`: prepare.h. */
+enum err_code host_prepare(struct adapter_host *h, struct job *j, struct str given,
+                           struct str message, struct err *e);
+void host_set_mark(struct adapter_host *h, const char *mark);
 /* Messages of the batch that comes in become jobs, as far as there is room. */
 void host_feed(struct adapter_host *h);
 struct job *host_job(struct adapter_host *h); /* NULL: no memory. Holds the generation. */

@@ -130,6 +130,31 @@ void host_soon(struct adapter_host *h)
     net_timer_set(h->pump, 0);
 }
 
+static void become_known(struct adapter_host *h)
+{
+    if (!h->known) {
+        h->known = true;
+        if (h->on_known) {
+            h->on_known(h->on_known_ctx);
+        }
+    }
+}
+
+void host_set_mark(struct adapter_host *h, const char *mark)
+{
+    char *copy = strdup(mark);
+    if (copy) {
+        free(h->mark);
+        h->mark = copy;
+        become_known(h);
+    }
+}
+
+const char *adapter_mark(const struct adapter_host *h)
+{
+    return h->mark;
+}
+
 static void on_state(void *ctx, bool ready, const struct err *why)
 {
     struct adapter_host *h = ctx;
@@ -139,11 +164,8 @@ static void on_state(void *ctx, bool ready, const struct err *why)
     } else {
         log_warn("intake.database", "feed=%s state=away error=\"%s\"", h->s.feed, why->msg);
     }
-    if (!h->known) {
-        h->known = true;
-        if (h->on_known) {
-            h->on_known(h->on_known_ctx);
-        }
+    if (h->mark || !ready) {
+        become_known(h);
     }
     host_soon(h);
 }
@@ -167,15 +189,15 @@ static enum err_code seal_raw(struct adapter_host *h, struct job *j, struct err 
     return code;
 }
 
-static enum err_code make_ready(struct adapter_host *h, struct job *j, struct str message,
-                                struct err *e)
+enum err_code host_prepare(struct adapter_host *h, struct job *j, struct str given,
+                           struct str message, struct err *e)
 {
     usec at = j->at = clock_now();
     struct str raw = arena_copy(j->arena, message);
     if (!raw.p) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a message");
     }
-    enum err_code code = prepare_message(&h->prepare, j->arena, STR(""), raw, at, &j->p, e);
+    enum err_code code = prepare_message(&h->prepare, j->arena, given, raw, at, &j->p, e);
     if (code == ERR_NONE && h->s.sequence) {
         sequence_read(j);
     }
@@ -199,7 +221,7 @@ static bool has_room(struct adapter_host *h)
 static void enqueue(struct adapter_host *h, struct job *j, struct str message)
 {
     struct err e = {0};
-    if (make_ready(h, j, message, &e) != ERR_NONE) {
+    if (host_prepare(h, j, STR(""), message, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
         j->refused = true;
         j->reply = j->retry.p ? j->retry : STR("");
@@ -396,6 +418,8 @@ void intake_free(struct adapter_host **ph)
     jobs_free(&h->waiting);
     jobs_free(&h->flying);
     bundle_free(&h->feeding);
+    import_free(&h->import);
+    free(h->mark);
     while (h->idle) {
         struct job *j = h->idle;
         h->idle = j->next;

@@ -32,6 +32,7 @@
 #include "core/crypto/keys.h"
 #include "core/intake/generation.h"
 #include "core/net/net.h"
+#include "core/table/table.h"
 
 struct intake_settings {
     const char *site, *feed;
@@ -45,6 +46,10 @@ struct intake_settings {
     int64_t max_message;          /* bytes */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
     void *conninfo_ctx;
+    bool snapshot;    /* a table is the whole state each time: only changes are news, */
+    bool covers_all;  /* and what it lacks is gone, */
+    int64_t max_gone; /* if that is not more than so many per cent */
+    struct table_settings table;
     const char *spool;    /* folder of the local spool */
     int64_t spool_max;    /* bytes; 0: none */
     const char *role;     /* SET ROLE, or NULL */

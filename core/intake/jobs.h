@@ -24,9 +24,10 @@ struct job {
     struct arena *arena;           /* everything below; reset when the job is used again */
     bool numbered;                 /* takes part in the sequence number protocol, with `number` */
     int64_t number;
-    bool refused; /* never stored: the reply is all there is (too large, no memory) */
-    bool spooled; /* flushed in the local spool: `reply` may leave */
-    usec at;      /* received */
+    bool refused;            /* never stored: the reply is all there is (too large, no memory) */
+    bool spooled;            /* flushed in the local spool: `reply` may leave */
+    usec at;                 /* received */
+    const struct held *held; /* of a snapshot: its row; import_internal.h */
     struct prepared p;
     struct job_part part;
     struct str sealed;

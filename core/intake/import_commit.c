@@ -1,0 +1,181 @@
+#include "core/intake/group.h"
+#include "core/intake/import_internal.h"
+
+DB_STATEMENT(
+    import_open,
+    "SELECT no, turn, known, position FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
+
+/* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
+DB_STATEMENT(
+    import_commit,
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "j AS (SELECT CASE WHEN g.outcome = 1 THEN 3 WHEN g.outcome = 2 AND g.reply IS NOT NULL THEN 2 "
+    "ELSE u.state END AS state, u.events FROM g JOIN unnest($33::bigint[], $34::bigint[]) "
+    "WITH ORDINALITY AS u(state, events, ord) ON u.ord = g.ord WHERE u.state >= 0), "
+    "c AS (SELECT count(*) AS read, count(*) FILTER (WHERE state = 0) AS mapped, "
+    "count(*) FILTER (WHERE state = 1) AS ignored, count(*) FILTER (WHERE state = 2) AS rejected, "
+    "count(*) FILTER (WHERE state = 3) AS duplicates, "
+    "coalesce(sum(events) FILTER (WHERE state = 0), 0) AS events FROM j), "
+    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $36), bytes = $37, "
+    "last_at = $3, read = b.read + c.read, mapped = b.mapped + c.mapped, "
+    "ignored = b.ignored + c.ignored, rejected = b.rejected + c.rejected, "
+    "duplicates = b.duplicates + c.duplicates, events = b.events + c.events "
+    "FROM c WHERE b.site = $1 AND b.no = $35) "
+    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
+
+/* The same for rows of a snapshot, which is brought up to date; $38 more rows were unchanged. */
+DB_STATEMENT(
+    import_commit_snapshot,
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "c AS (SELECT count(*) AS read, count(*) FILTER (WHERE outcome = 1) AS duplicates, "
+    "count(*) FILTER (WHERE outcome <> 1 AND state = 0) AS mapped, "
+    "count(*) FILTER (WHERE outcome <> 1 AND state = 1) AS ignored, "
+    "count(*) FILTER (WHERE outcome <> 1 AND state = 2) AS rejected, "
+    "coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events FROM g JOIN "
+    "unnest($33::bigint[], $34::bigint[]) WITH ORDINALITY AS u(state, events, ord) USING (ord)), "
+    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $36), bytes = $37, "
+    "last_at = $3, read = b.read + c.read + $38, unchanged = b.unchanged + $38, "
+    "mapped = b.mapped + c.mapped, ignored = b.ignored + c.ignored, "
+    "rejected = b.rejected + c.rejected, duplicates = b.duplicates + c.duplicates, "
+    "events = b.events + c.events FROM c WHERE b.site = $1 AND b.no = $35), "
+    "s AS (INSERT INTO dari.snapshot AS s (site, feed, key, digest, day, no) "
+    "SELECT $1, $2, u.key, u.digest, ($3 AT TIME ZONE 'UTC')::date, g.no FROM g JOIN "
+    "unnest($39::bytea[], $40::bytea[]) WITH ORDINALITY AS u(key, digest, ord) USING (ord) "
+    "WHERE g.outcome <> 1 AND u.key IS NOT NULL "
+    "ON CONFLICT (site, feed, key) DO UPDATE SET digest = excluded.digest, day = excluded.day, "
+    "no = excluded.no) "
+    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
+
+/* Of rows that are gone: they were not read, and are forgotten. */
+DB_STATEMENT(
+    import_tell,
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "c AS (SELECT count(*) AS gone, coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events "
+    "FROM g JOIN unnest($33::bigint[]) WITH ORDINALITY AS u(events, ord) USING (ord)), "
+    "b AS (UPDATE dari.batch AS b SET gone = b.gone + c.gone, events = b.events + c.events, "
+    "last_at = $3 FROM c WHERE b.site = $1 AND b.no = $34), "
+    "s AS (DELETE FROM dari.snapshot AS s WHERE s.site = $1 AND s.feed = $2 AND "
+    "s.key = ANY ($35::bytea[])) "
+    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
+DB_STATEMENT(import_forget, "DELETE FROM dari.snapshot WHERE site = $1 AND feed = $2 AND "
+                            "key = ANY ($3::bytea[])");
+
+DB_STATEMENT(import_close, "SELECT read, mapped, ignored, unchanged, rejected, duplicates, events "
+                           "FROM dari.batch_close($1, $2, $3, $4, $5, $6, $7, $8)");
+
+const char *import_problem(const struct import *i, struct arena *a)
+{
+    const struct err *p = &i->problem;
+    const char *text = p->where[0] ? arena_printf(a, "%s: %s", p->where, p->msg)
+                       : p->pos    ? arena_printf(a, "byte %zu: %s", p->pos, p->msg)
+                                   : arena_z(a, str_of(p->msg));
+    return text ? text : "no memory";
+}
+
+enum err_code import_open_args(const struct adapter_host *h, const struct import *i,
+                               struct db_args *q, const struct db_statement **st)
+{
+    *st = &import_open;
+    arg_z(q, h->s.site);
+    arg_z(q, h->s.feed);
+    arg_bytes(q, (struct str){(const char *)i->digest, sizeof i->digest});
+    arg_z(q, i->name);
+    arg_i64(q, i->size);
+    arg_z(q, i->mark);
+    arg_bool(q, h->s.snapshot);
+    arg_time(q, clock_now());
+    return ERR_NONE;
+}
+
+static void add_key(struct db_array *keys, struct db_array *digests, const struct held *row)
+{
+    bool known = row && row->is != HELD_BAD;
+    db_array_bytes(keys, known ? (struct str){(const char *)row->key, ROW_KEY} : (struct str){0});
+    db_array_bytes(digests,
+                   known ? (struct str){(const char *)row->digest, ROW_KEY} : (struct str){0});
+}
+
+enum err_code import_commit_args(const struct adapter_host *h, const struct import *i,
+                                 struct arena *a, struct db_args *q, const struct db_statement **st,
+                                 struct err *e)
+{
+    bool snapshot = i->snapshot.seen != NULL;
+    struct db_array *states = db_array_new(a), *events = db_array_new(a), *keys = db_array_new(a),
+                    *digests = db_array_new(a);
+    const struct db_statement *group;
+    if (!states || !events || !keys || !digests) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
+    }
+    for (const struct job *j = i->group.first; j; j = j->next) {
+        const struct mapped *m = &j->p.mapped;
+        db_array_i64(states, snapshot || j->number > i->position ? (int64_t)m->state : -1);
+        db_array_i64(events, m->state == MAPPING_MAPPED ? (int64_t)m->count : 0);
+        add_key(keys, digests, j->held);
+    }
+    enum err_code rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
+    *st = snapshot ? &import_commit_snapshot : &import_commit;
+    arg_array(q, states);
+    arg_array(q, events);
+    arg_i64(q, i->no);
+    arg_i64(q, i->at);
+    arg_i64(q, source_bytes(i->source));
+    if (snapshot) {
+        arg_i64(q, i->unchanged);
+        arg_array(q, keys);
+        arg_array(q, digests);
+    }
+    return rc;
+}
+
+enum err_code import_tell_args(const struct adapter_host *h, const struct import *i,
+                               struct arena *a, struct db_args *q, const struct db_statement **st,
+                               struct err *e)
+{
+    struct db_array *events = db_array_new(a), *keys = db_array_new(a);
+    const struct db_statement *group;
+    enum err_code rc = ERR_NONE;
+    if (!events || !keys) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
+    }
+    for (size_t k = 0; k < i->told; k++) {
+        db_array_bytes(keys, (struct str){(const char *)i->gone[i->gone_next + k].key, ROW_KEY});
+    }
+    if (!i->group.first) {
+        *st = &import_forget;
+        arg_z(q, h->s.site);
+        arg_z(q, h->s.feed);
+        arg_array(q, keys);
+        return ERR_NONE;
+    }
+    for (const struct job *j = i->group.first; j; j = j->next) {
+        const struct mapped *m = &j->p.mapped;
+        db_array_i64(events, m->state == MAPPING_MAPPED ? (int64_t)m->count : 0);
+    }
+    rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
+    *st = &import_tell;
+    arg_array(q, events);
+    arg_i64(q, i->no);
+    arg_array(q, keys);
+    return rc;
+}
+
+enum err_code import_close_args(const struct adapter_host *h, const struct import *i,
+                                struct arena *a, struct db_args *q, const struct db_statement **st)
+{
+    *st = &import_close;
+    arg_z(q, h->s.site);
+    arg_i64(q, i->no);
+    arg_time(q, clock_now());
+    arg_z(q, i->refused ? "refused" : "taken");
+    arg_z(q, i->refused ? import_problem(i, a) : i->note[0] ? i->note : NULL);
+    arg_i64(q, i->at);
+    arg_i64(q, i->unchanged);
+    arg_i64(q, i->source ? source_bytes(i->source) : 0);
+    return ERR_NONE;
+}

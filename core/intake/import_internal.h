@@ -1,0 +1,111 @@
+/* Inside core/intake/import*.c. */
+#ifndef DARI_INTAKE_IMPORT_INTERNAL_H
+#define DARI_INTAKE_IMPORT_INTERNAL_H
+
+#include "core/crypto/digest.h"
+#include "core/intake/host.h"
+#include "core/intake/import.h"
+#include "core/intake/snapshot.h"
+#include "core/intake/source.h"
+
+enum import_stage {
+    IMPORT_HASH,    /* reading it for its digest */
+    IMPORT_OPEN,    /* asking whether it is known, and how far it came */
+    IMPORT_READ,    /* collecting the next messages */
+    IMPORT_COMPARE, /* of rows with the snapshot before */
+    IMPORT_COMMIT,  /* of a group */
+    IMPORT_PAGE,    /* which rows of the snapshot before are gone */
+    IMPORT_FETCH,   /* what they were */
+    IMPORT_TELL,    /* committing messages that they are gone */
+    IMPORT_CLOSE    /* it is at its end, or refused */
+};
+
+struct import {
+    struct arena *arena; /* the whole way */
+    void *ticket;
+    const char *path, *name, *mark;
+    int64_t size;
+
+    enum import_stage stage;
+    bool asked; /* the statement of this stage is under way */
+    int fd;
+    struct sha256_stream *hash;
+    unsigned char digest[SHA256_BYTES];
+
+    int64_t no;
+    char label[40];   /* beginning of the digest, and which turn: names its messages */
+    int64_t position; /* committed */
+    bool refused;     /* the file as a whole: `problem` */
+    struct err problem;
+
+    struct arena *reading; /* as long as the source is open, as is: */
+    struct generation *generation;
+    struct source *source;
+    bool ended;
+    int64_t at;        /* number of the last message that is in the group or unchanged */
+    int64_t unchanged; /* rows since the last commit */
+    struct jobs group; /* ready for their commit */
+    size_t solo;       /* a group was refused: so many next messages go alone */
+    usec wait_until;   /* after a failure; 0: none */
+
+    /* Of a snapshot: a chunk of rows, from `held_next` on not used up. */
+    struct snapshot snapshot;
+    struct arena *chunk;
+    struct held *held;
+    size_t held_count, held_next;
+    int64_t unreadable; /* rows without a key that can be trusted: nothing is called gone then */
+    struct gone_key *gone;
+    size_t gone_count, gone_room, gone_next;
+    size_t told;                 /* so many of them are in the statement under way */
+    unsigned char page[ROW_KEY]; /* the last key of the page before */
+    int64_t known_count;
+    char note[160]; /* of a file that was taken: what was left undone, and why */
+
+    struct arena *replies_arena; /* of an HL7 batch */
+    struct str *replies;
+    size_t reply_count, reply_room;
+};
+
+/* ---- import.c ---- */
+
+/* The file as a whole cannot be taken; what was committed stays. */
+void import_refuse(struct import *i, const struct err *why);
+/* Something failed that may go better: the file is opened again behind the last commit. */
+void import_again(struct adapter_host *h, struct import *i, const struct err *why);
+
+/* ---- import_read.c ---- */
+
+/* Fills the group, or a chunk of rows to be compared, and sets the next stage. */
+void import_read(struct adapter_host *h, struct import *i);
+/* A job whose message is a row, in the group; before or now may be NULL. */
+enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t number,
+                             const struct str *before, const struct str *now, const char *suffix,
+                             struct job **out, struct err *e);
+
+/* ---- import_gone.c ---- */
+
+void import_paged(struct adapter_host *h, struct import *i, struct db_rows *rows);
+void import_fetched(struct adapter_host *h, struct import *i, struct db_rows *rows);
+void import_told(struct import *i);
+enum err_code import_page_args(const struct import *i, struct db_args *q,
+                               const struct db_statement **st);
+enum err_code import_fetch_args(const struct adapter_host *h, const struct import *i,
+                                struct arena *a, struct db_args *q, const struct db_statement **st,
+                                struct err *e);
+
+/* ---- import_commit.c: the statements ---- */
+
+/* Place and reason of a refused file. */
+const char *import_problem(const struct import *i, struct arena *a);
+enum err_code import_open_args(const struct adapter_host *h, const struct import *i,
+                               struct db_args *q, const struct db_statement **st);
+enum err_code import_commit_args(const struct adapter_host *h, const struct import *i,
+                                 struct arena *a, struct db_args *q, const struct db_statement **st,
+                                 struct err *e);
+enum err_code import_tell_args(const struct adapter_host *h, const struct import *i,
+                               struct arena *a, struct db_args *q, const struct db_statement **st,
+                               struct err *e);
+enum err_code import_close_args(const struct adapter_host *h, const struct import *i,
+                                struct arena *a, struct db_args *q, const struct db_statement **st);
+
+#endif

@@ -1,0 +1,196 @@
+#include "core/intake/group.h"
+#include "core/intake/import_internal.h"
+
+#include "core/table/row.h"
+
+#include <inttypes.h>
+
+/*
+ * The replies of a batch are wanted from its first message on: those committed before come again.
+ * The keys of a snapshot are wanted from its first row on.
+ */
+static enum err_code open_source(struct adapter_host *h, struct import *i, struct err *e)
+{
+    struct generation *g = i->generation = generation_hold(h->generation);
+    struct source_settings s = {.charset = g->has_charset ? &g->charset : NULL,
+                                .fallback = g->fallback,
+                                .table = h->s.table};
+    s.table.charset = s.charset;
+    s.table.fallback = s.fallback;
+    enum err_code rc = source_open(i->path, &s, &i->source, e);
+    const struct table *t = rc == ERR_NONE ? source_table(i->source) : NULL;
+    if (rc == ERR_NONE && t && h->s.snapshot) {
+        i->snapshot = (struct snapshot){.site = h->s.site, .feed = h->s.feed, .keys = h->s.keys};
+        return snapshot_begin(&i->snapshot, i->reading, t, e);
+    }
+    if (rc == ERR_NONE && !source_batch(i->source)) {
+        rc = source_seek(i->source, i->position, e);
+    }
+    return rc;
+}
+
+static bool is_snapshot(const struct import *i)
+{
+    return i->snapshot.seen != NULL;
+}
+
+/* ---- jobs ---- */
+
+/* The control id names the file and the place in it. */
+static enum err_code add_job(struct adapter_host *h, struct import *i, int64_t number,
+                             const char *suffix, struct str bytes, struct job **out, struct err *e)
+{
+    struct job *j = host_job(h);
+    char *id = j ? arena_printf(j->arena, "%s#%" PRId64 "%s", i->label, number, suffix) : NULL;
+    enum err_code rc = id ? host_prepare(h, j, str_of(id), bytes, e)
+                          : ERR(e, ERR_NOMEM, 0, "no memory for a message");
+    if (rc != ERR_NONE) {
+        if (j) {
+            host_job_done(h, j);
+        }
+        return rc;
+    }
+    j->number = number;
+    jobs_push(&i->group, j);
+    *out = j;
+    return ERR_NONE;
+}
+
+enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t number,
+                             const struct str *before, const struct str *now, const char *suffix,
+                             struct job **out, struct err *e)
+{
+    struct buf b;
+    size_t columns;
+    const struct str *header = table_header(source_table(i->source), &columns);
+    buf_init(&b, SOURCE_MAX);
+    row_write(&b, header, columns, before, now);
+    enum err_code rc = buf_ok(&b) ? add_job(h, i, number, suffix, buf_str(&b), out, e)
+                                  : ERR(e, ERR_NOMEM, 0, "no memory for a row");
+    buf_release(&b);
+    return rc;
+}
+
+static void quarantine(struct job *j, const struct err *why)
+{
+    j->p.mapped = (struct mapped){.state = MAPPING_QUARANTINED, .problem = *why};
+}
+
+/* ---- every message is news ---- */
+
+static enum err_code read_part(struct adapter_host *h, struct import *i, struct err *e)
+{
+    struct part p;
+    struct job *j = NULL;
+    bool more = true;
+    enum err_code rc = source_next(i->source, &p, &more, e);
+    if (rc != ERR_NONE || !more) {
+        i->ended = rc == ERR_NONE;
+        return rc;
+    }
+    rc = p.row ? import_row_job(h, i, p.number, NULL, p.row->cells, "", &j, e)
+               : add_job(h, i, p.number, "", p.bytes, &j, e);
+    if (rc == ERR_NONE && p.row && p.row->problem.code != ERR_NONE) {
+        quarantine(j, &p.row->problem);
+    } else if (rc == ERR_NONE && j->p.part.is) {
+        struct err why = {.code = ERR_NONE};
+        ERR(&why, ERR_UNSUPPORTED, 0,
+            "parts of a message are joined on a connection, not in a file");
+        quarantine(j, &why);
+    }
+    i->at = p.number;
+    return rc;
+}
+
+/* ---- only changes are news ---- */
+
+/* Fills the chunk. Rows that were committed before are only looked at for their keys. */
+static enum err_code hold_rows(struct import *i, struct err *e)
+{
+    struct part p;
+    bool more = true;
+    size_t bytes = 0;
+    enum err_code rc = ERR_NONE;
+    arena_reset(i->chunk);
+    i->held_count = i->held_next = 0;
+    i->held = arena_array(i->chunk, SNAPSHOT_ROWS, sizeof *i->held);
+    if (!i->held) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for rows");
+    }
+    while (rc == ERR_NONE && i->held_count < SNAPSHOT_ROWS && bytes < SNAPSHOT_BYTES) {
+        struct held *row = &i->held[i->held_count];
+        rc = source_next(i->source, &p, &more, e);
+        if (rc != ERR_NONE || !more) {
+            i->ended = rc == ERR_NONE;
+            break;
+        }
+        rc = snapshot_hold(&i->snapshot, i->chunk, p.row, row, e);
+        for (size_t k = 0; rc == ERR_NONE && k < row->count; k++) {
+            bytes += row->cells[k].n;
+        }
+        i->unreadable += rc == ERR_NONE && row->is == HELD_BAD;
+        i->held_count += rc == ERR_NONE && row->number > i->position;
+    }
+    return rc;
+}
+
+static enum err_code use_row(struct adapter_host *h, struct import *i, struct err *e)
+{
+    struct held *row = &i->held[i->held_next++];
+    struct job *j = NULL;
+    enum err_code rc = ERR_NONE;
+    if (row->is == HELD_SAME) {
+        i->unchanged++;
+    } else {
+        const struct str *before = row->is == HELD_CHANGED ? row->before : NULL;
+        rc = import_row_job(h, i, row->number, before, row->cells, "", &j, e);
+    }
+    if (j) {
+        j->held = row;
+    }
+    if (j && row->is == HELD_BAD) {
+        quarantine(j, &row->problem);
+    }
+    i->at = row->number;
+    return rc;
+}
+
+static enum err_code read_snapshot(struct adapter_host *h, struct import *i, struct err *e)
+{
+    if (i->held_next < i->held_count) {
+        return use_row(h, i, e);
+    }
+    enum err_code rc = hold_rows(i, e);
+    if (rc == ERR_NONE && i->held_count) {
+        i->stage = IMPORT_COMPARE;
+    }
+    return rc;
+}
+
+/* ---- both ---- */
+
+static enum import_stage after_end(const struct adapter_host *h, struct import *i)
+{
+    return is_snapshot(i) && h->s.covers_all ? IMPORT_PAGE : IMPORT_CLOSE;
+}
+
+void import_read(struct adapter_host *h, struct import *i)
+{
+    size_t max = i->solo ? 1 : (size_t)h->s.max_group;
+    struct err e = {0};
+    enum err_code rc = i->source ? ERR_NONE : open_source(h, i, &e);
+    while (rc == ERR_NONE && i->stage == IMPORT_READ && i->group.count < max &&
+           !(i->ended && i->held_next == i->held_count)) {
+        if (is_snapshot(i) && i->held_next == i->held_count && i->group.count) {
+            break; /* the rows of the group lie in the chunk */
+        }
+        rc = is_snapshot(i) ? read_snapshot(h, i, &e) : read_part(h, i, &e);
+    }
+    if (rc == ERR_NONE && i->stage == IMPORT_READ) {
+        i->stage = i->group.count ? IMPORT_COMMIT : after_end(h, i);
+    } else if (rc != ERR_NONE && err_class(rc) == ERR_CLASS_RETRY) {
+        import_again(h, i, &e);
+    } else if (rc != ERR_NONE) {
+        import_refuse(i, &e);
+    }
+}

@@ -31,6 +31,9 @@ GRANT SELECT, INSERT, UPDATE ON dari.feed_count, dari.feed_sequence, dari.feed_g
 GRANT UPDATE (received_at, flags) ON dari.message TO dari_feed;  -- of what waited in its spool
 GRANT SELECT, INSERT, UPDATE ON dari.part TO dari_feed;
 GRANT INSERT ON dari.event TO dari_feed;
+GRANT USAGE ON SEQUENCE dari.batch_no TO dari_feed;                -- files
+GRANT SELECT, INSERT, UPDATE ON dari.batch TO dari_feed;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dari.snapshot TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries
 GRANT SELECT ON dari.event, dari.checkpoint TO dari_relay;

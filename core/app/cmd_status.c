@@ -1,3 +1,4 @@
+#include "core/app/batch_view.h"
 #include "core/app/command.h"
 #include "core/app/session.h"
 #include "core/base/file.h"
@@ -107,7 +108,7 @@ static void print_parts(const struct status *st)
 static const char *const sums[] = {"received",    "mapped",     "ignored",
                                    "quarantined", "duplicates", "events"};
 
-static void print_json(const struct session *s, const struct status *st)
+static void print_json(struct session *s, const struct status *st)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
@@ -162,7 +163,17 @@ static void print_roles(const struct session *s)
     printf("\n");
 }
 
-static void print_text(const struct session *s, const struct status *st)
+/* The newest files; dari batch list has all of them. */
+static void print_files(struct session *s)
+{
+    const struct batch_filter newest = {.limit = 5};
+    struct err e;
+    if (batch_print(s, &newest, false, &e) != ERR_NONE) {
+        printf("files      %s\n", e.msg);
+    }
+}
+
+static void print_text(struct session *s, const struct status *st)
 {
     int64_t head = db_count(st->stream) ? db_i64(st->stream, 0, 0) : 0;
     printf("site       %s\n", s->config->site);
@@ -179,6 +190,7 @@ static void print_text(const struct session *s, const struct status *st)
     printf("\n");
     print_spools(s);
     print_parts(st);
+    print_files(s);
     printf("stream     %" PRId64 " events\n", head);
     printf("ledger     %" PRId64 " entries, the last signed checkpoint covers %" PRId64 "\n",
            db_count(st->stream) ? db_i64(st->stream, 0, 1) : 0,

@@ -20,6 +20,7 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
     X(db, "bring the database's schema up to date, or show its state")                             \
     X(status, "what came in, what became of it, who reads it")                                     \
     X(feed, "list, pause and resume feeds")                                                        \
+    X(batch, "list files that feeds took, with their sums")                                        \
     X(message, "list, show and reprocess messages")                                                \
     X(event, "show an event")                                                                      \
     X(trace, "follow one message, event or reminder through every step")                           \

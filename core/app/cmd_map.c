@@ -5,6 +5,7 @@
 #include "core/crypto/keys.h"
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
+#include "core/xml/batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,22 +130,32 @@ static void map_message(struct map_job *j, const char *file, size_t n, struct st
     }
 }
 
-/* UTF-16 is converted before it is split: its line ends are two bytes each. */
-static void map_file(struct map_job *j, const char *file)
+/* A document is one message; a Bundle, or JSON in lines, is several. */
+static void map_document(struct map_job *j, const char *file, struct str raw)
 {
     struct err e = {.code = ERR_NONE};
-    struct str raw, message;
+    struct xml_batch *batch;
+    struct xml_message m;
+    bool more = true;
+    enum err_code rc = xml_batch_open(j->files, raw, j->settings.charset, NULL, &batch, &e);
+    while (rc == ERR_NONE && (rc = xml_batch_next(batch, j->files, &m, &more, &e)) == ERR_NONE &&
+           more) {
+        map_message(j, file, m.number, m.raw);
+    }
+    if (rc != ERR_NONE) {
+        complain(j, file, 1, &e);
+    }
+}
+
+/* UTF-16 is converted before it is split: its line ends are two bytes each. */
+static void map_messages(struct map_job *j, const char *file, struct str raw)
+{
+    struct err e = {.code = ERR_NONE};
+    struct str message;
     const enum charset *override = j->settings.charset;
     static const enum charset utf8 = CHARSET_UTF8;
     enum charset used;
     size_t n = 0;
-    arena_reset(j->files);
-    const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
-    if (file_read(j->files, path, MAX_FILE, &raw, &e) != ERR_NONE) {
-        fprintf(stderr, "dari map: %s\n", e.msg);
-        j->failed = true;
-        return;
-    }
     if (hl7_wide(raw, override)) {
         if (hl7_decode(j->files, raw, override, j->settings.fallback, &raw, &used, &e) !=
             ERR_NONE) {
@@ -161,6 +172,25 @@ static void map_file(struct map_job *j, const char *file)
     if (n == 0) {
         ERR(&e, ERR_SYNTAX, 0, "the file holds no message");
         complain(j, file, 1, &e);
+    }
+}
+
+static void map_file(struct map_job *j, const char *file)
+{
+    struct err e = {.code = ERR_NONE};
+    struct str raw;
+    arena_reset(j->files);
+    const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
+    if (file_read(j->files, path, MAX_FILE, &raw, &e) != ERR_NONE) {
+        fprintf(stderr, "dari map: %s\n", e.msg);
+        j->failed = true;
+        return;
+    }
+    enum content content = content_of(raw);
+    if (content == CONTENT_XML || content == CONTENT_JSON) {
+        map_document(j, file, raw);
+    } else {
+        map_messages(j, file, raw);
     }
 }
 

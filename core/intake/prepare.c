@@ -55,5 +55,7 @@ enum err_code prepare_message(const struct prepare_settings *s, struct arena *a,
                               struct str raw, usec at, struct prepared *p, struct err *e)
 {
     *p = (struct prepared){.raw = raw, .control_id = given, .type = STR("")};
-    return prepare_hl7(s, a, at, p, e);
+    enum content content = content_of(raw);
+    return content == CONTENT_XML || content == CONTENT_JSON ? prepare_xml(s, a, at, p, e)
+                                                             : prepare_hl7(s, a, at, p, e);
 }

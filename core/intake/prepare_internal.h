@@ -8,6 +8,10 @@
 enum err_code prepare_hl7(const struct prepare_settings *s, struct arena *a, usec at,
                           struct prepared *p, struct err *e);
 
+/* A document in XML or FHIR JSON. */
+enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, usec at,
+                          struct prepared *p, struct err *e);
+
 /* The message cannot be read: it goes to quarantine, p->mapped.problem says why. */
 void prepare_unread(const struct prepare_settings *s, struct prepared *p);
 /* Runs the mappings; p->id is set. `r` NULL: no memory. */

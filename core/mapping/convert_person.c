@@ -127,7 +127,8 @@ static void add_plain(struct digits *out, char c)
 static struct digits first_number(struct str in)
 {
     struct digits out = {.n = 0};
-    for (size_t i = 0; i < in.n;) {
+    bool uri = str_same(str_cut(in, 0, 4), STR("tel:")); /* RFC 3966, as CDA and FHIR have it */
+    for (size_t i = uri ? 4 : 0; i < in.n;) {
         char c = text_plain(text_next(in, &i));
         if (c == '/' || c == ',' || c == ';' || c == '\n') {
             if (out.n) {

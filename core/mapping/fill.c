@@ -1,7 +1,8 @@
 #include "core/mapping/fill.h"
 
-static enum err_code set_found(struct event_builder *b, const struct rule *rule,
-                               const struct found *v, const struct spot *at, struct err *e)
+static enum err_code set_found(const struct run *r, struct event_builder *b,
+                               const struct rule *rule, const struct found *v,
+                               const struct spot *at, struct err *e)
 {
     enum err_code rc = ERR_NONE;
     if (v->has == HAS_VALUE) {
@@ -12,7 +13,8 @@ static enum err_code set_found(struct event_builder *b, const struct rule *rule,
     if (rule->bad_left_out && (rc == ERR_VALUE || rc == ERR_LIMIT)) {
         return ERR_NONE; /* not one of the catalogue's codes, or too long */
     }
-    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc : find_place(v->path, at->scope, e);
+    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc
+                                                         : find_place(r, v->path, at->scope, e);
 }
 
 /* Rules for the same field are alternatives: the first that has something to say is heard. */
@@ -26,7 +28,7 @@ static enum err_code set_fields(const struct run *r, const struct event_rule *x,
         }
         enum err_code rc = find_value(r, &x->rules[i], at, &v, e);
         if (rc == ERR_NONE) {
-            rc = set_found(b, &x->rules[i], &v, at, e);
+            rc = set_found(r, b, &x->rules[i], &v, at, e);
         }
         if (rc != ERR_NONE) {
             return rc;
@@ -84,7 +86,7 @@ static enum err_code set_item(const struct run *r, const struct list_rule *list,
             rc = event_item_null(b, rule->field, e);
         }
         if (rc != ERR_NONE && rc != ERR_NOMEM && found[i].path) {
-            return find_place(found[i].path, at->scope, e);
+            return find_place(r, found[i].path, at->scope, e);
         }
     }
     return rc;
@@ -112,7 +114,7 @@ static enum err_code set_lists(const struct run *r, const struct event_rule *x,
     return ERR_NONE;
 }
 
-static enum err_code set_change(const struct rule *rule, const struct found *v,
+static enum err_code set_change(const struct run *r, const struct rule *rule, const struct found *v,
                                 const struct spot *at, struct event_builder *b, struct err *e)
 {
     enum err_code rc = event_item(b, STR("changed"), e);
@@ -123,7 +125,8 @@ static enum err_code set_change(const struct rule *rule, const struct found *v,
         rc = v->has == HAS_NULL ? event_item_null(b, STR("new"), e)
                                 : event_item_set(b, STR("new"), v->text, e);
     }
-    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc : find_place(v->path, at->scope, e);
+    return rc == ERR_NONE || rc == ERR_NOMEM || !v->path ? rc
+                                                         : find_place(r, v->path, at->scope, e);
 }
 
 static bool changed_before(const struct event_rule *x, const bool *set, size_t i)
@@ -154,7 +157,7 @@ static enum err_code set_changed(const struct run *r, const struct event_rule *x
             struct found v;
             enum err_code rc = find_value(r, &c->rule, &inside, &v, e);
             if (rc == ERR_NONE && v.has != HAS_ABSENT) {
-                rc = set_change(&c->rule, &v, &inside, b, e);
+                rc = set_change(r, &c->rule, &v, &inside, b, e);
                 set[i] = *any = true;
             }
             if (rc != ERR_NONE) {
@@ -166,8 +169,9 @@ static enum err_code set_changed(const struct run *r, const struct event_rule *x
 }
 
 /* Says where a required value should have been. */
-static enum err_code check_required(const struct event_rule *x, const struct spot *at,
-                                    const struct event_builder *b, struct err *e)
+static enum err_code check_required(const struct run *r, const struct event_rule *x,
+                                    const struct spot *at, const struct event_builder *b,
+                                    struct err *e)
 {
     for (size_t i = 0; i < x->type->field_count; i++) {
         const struct field *f = &x->type->fields[i];
@@ -178,7 +182,7 @@ static enum err_code check_required(const struct event_rule *x, const struct spo
             ERR(e, ERR_REQUIRED, 0, "%s needs %s, and it is not here", x->type->name, f->name);
         for (size_t n = 0; n < x->rule_count; n++) {
             if (str_is(x->rules[n].field, f->name) && x->rules[n].source_count) {
-                return find_place(x->rules[n].sources[0].path, at->scope, e);
+                return find_place(r, x->rules[n].sources[0].path, at->scope, e);
             }
         }
         return rc;
@@ -197,5 +201,5 @@ enum err_code fill_event(const struct run *r, const struct event_rule *x, const 
     if (rc == ERR_NONE && x->changed_count) {
         rc = set_changed(r, x, at, b, any, e);
     }
-    return rc == ERR_NONE && *any ? check_required(x, at, b, e) : rc;
+    return rc == ERR_NONE && *any ? check_required(r, x, at, b, e) : rc;
 }

@@ -2,24 +2,11 @@
 
 #include <string.h>
 
-enum err_code find_place(const struct record_path *path, const struct record_scope *scope,
-                         struct err *e)
+enum err_code find_place(const struct run *r, const struct record_path *path,
+                         const struct record_scope *scope, struct err *e)
 {
-    struct str text = record_path_text(path);
-    size_t choice = str_find(text, '[', 0), end = str_find(text, ']', choice);
-    if (end < text.n) { /* the place of PID-3[5='MR'].1 is PID-3.1 */
-        struct str below = str_cut(text, end + 1, text.n);
-        return err_at(e, "%.*s%.*s", (int)choice, text.p, STR_ARG(below));
-    }
-    for (const struct record_scope *s = scope; s; s = s->up) {
-        struct str over = record_path_text(s->over);
-        bool below = text.n == over.n || (text.n > over.n && strchr("-.[", text.p[over.n]));
-        if (below && str_starts(text, over)) {
-            struct str rest = str_cut(text, over.n, text.n);
-            return err_at(e, "%.*s(%u)%.*s", STR_ARG(over), s->index, STR_ARG(rest));
-        }
-    }
-    return err_at(e, "%.*s", STR_ARG(text));
+    char place[RECORD_PLACE];
+    return err_at(e, "%s", record_place(r->record, path, scope, place));
 }
 
 const struct record_scope *find_scope(const struct each *each, unsigned index,
@@ -63,7 +50,9 @@ enum err_code find_text(const struct run *r, const struct record_path *path,
  */
 static int name_rank(const struct value part[NAME_PARTS])
 {
-    static const char *const others[] = {"A", "B", "M", "N", "P", "S", "T", "BAD", "NOUSE"};
+    static const char *const others[] = {"A",   "B",      "M",         "N",     "P",
+                                         "S",   "T",      "BAD",       "NOUSE", "nickname",
+                                         "old", "maiden", "anonymous", "temp"};
     int rank = 16;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (str_is(part[NAME_TYPE].text, others[i])) {
@@ -313,7 +302,7 @@ static enum err_code try_source(const struct run *r, const struct rule *rule,
     if (e) {
         *e = problem;
     }
-    return rc == ERR_NOMEM ? rc : find_place(s->path, at->scope, e);
+    return rc == ERR_NOMEM ? rc : find_place(r, s->path, at->scope, e);
 }
 
 enum err_code find_value(const struct run *r, const struct rule *rule, const struct spot *at,

@@ -40,8 +40,8 @@ enum err_code find_holds(const struct run *r, const struct expr *when,
                          const struct record_scope *scope, bool *out, struct err *e);
 
 /* Writes the place into an error: FT1(2)-11.1 inside a repetition. Returns the error's code. */
-enum err_code find_place(const struct record_path *path, const struct record_scope *scope,
-                         struct err *e);
+enum err_code find_place(const struct run *r, const struct record_path *path,
+                         const struct record_scope *scope, struct err *e);
 
 /* The scopes of repetition `index` (from 1) of `each`. */
 enum { EACH_PATHS = 4 };

@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/crypto/digest.h"
+#include "core/xml/tree.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,16 +27,18 @@ static void load_types(struct loader *l, const struct xml_node *n, struct mappin
     while (types && str_next(&rest, ' ', &word)) {
         word = str_trim(word);
         size_t caret = str_find(word, '^', 0);
+        bool plain = caret == word.n && m->names.format != RECORD_HL7;
         if (word.n == 0) {
             continue;
         }
-        if (caret == 0 || caret + 1 >= word.n || m->type_count == MAX_MESSAGE_TYPES) {
-            PROBLEM(l, n, "\"%.*s\" is not a message type: write ADT^A04, or ADT^* for all of them",
-                    STR_ARG(word));
+        if (caret == 0 || (caret + 1 >= word.n && !plain) || m->type_count == MAX_MESSAGE_TYPES) {
+            PROBLEM(l, n, "\"%.*s\" is not a message type: write %s", STR_ARG(word),
+                    m->names.format == RECORD_XML ? "the name of the root element"
+                                                  : "ADT^A04, or ADT^* for all of them");
             continue;
         }
-        types[m->type_count++] =
-            (struct message_type){str_cut(word, 0, caret), str_cut(word, caret + 1, word.n)};
+        types[m->type_count++] = (struct message_type){
+            str_cut(word, 0, caret), plain ? STR("*") : str_cut(word, caret + 1, word.n)};
     }
     m->types = types;
     if (m->type_count == 0) {
@@ -78,6 +81,28 @@ static enum record_format format_of(const char *word)
                                       : RECORD_HL7;
 }
 
+/* <namespace prefix="cda" uri="urn:hl7-org:v3"/>: what the paths of this file may use. */
+static void load_namespaces(struct loader *l, const struct xml_node *root, struct mapping *m)
+{
+    struct xml_names *names = arena_alloc(l->a, sizeof *names);
+    struct xml_prefix *list = arena_array(l->a, load_count(root, "namespace") + 1, sizeof *list);
+    const struct xml_node *n = xml_child(root, "namespace");
+    if (!names || !list) {
+        PROBLEM(l, root, "no memory for the mapping");
+        return;
+    }
+    if (n && m->names.format != RECORD_XML) {
+        PROBLEM(l, n, "namespaces are for format=\"xml\" only: remove it");
+    }
+    for (; n; n = xml_sibling(n, "namespace")) {
+        list[names->count++] =
+            (struct xml_prefix){arena_z(l->a, str_of(xml_attr_or(n, "prefix", ""))),
+                                arena_z(l->a, str_of(xml_attr_or(n, "uri", "")))};
+    }
+    names->list = list;
+    m->names.xml = names;
+}
+
 static const struct mapping *load_mapping(struct loader *l, const struct xml_node *root)
 {
     struct mapping *m = arena_alloc(l->a, sizeof *m);
@@ -88,6 +113,7 @@ static const struct mapping *load_mapping(struct loader *l, const struct xml_nod
     m->file = l->file;
     m->names.format = format_of(xml_attr_or(root, "format", ""));
     l->names = &m->names;
+    load_namespaces(l, root, m);
     m->name = arena_z(l->a, str_of(xml_attr_or(root, "name", "")));
     m->label =
         arena_printf(l->a, "%s@%s", m->name ? m->name : "", xml_attr_or(root, "version", "0"));

@@ -1,8 +1,11 @@
 #include "core/mapping/load.h"
 
+#include "core/base/buf.h"
 #include "core/mapping/find.h"
 
 #include <string.h>
+
+enum { MAX_PART = 2000 }; /* a path to a part of a name in a document */
 
 struct conversion_name {
     const char *name;
@@ -73,9 +76,9 @@ static struct str next_path(struct str *rest)
         char c = rest->p[i];
         if (c == '\'') {
             quoted = !quoted;
-        } else if (!quoted && (c == '[' || c == '{')) {
+        } else if (!quoted && (c == '[' || c == '{' || c == '(')) {
             depth++;
-        } else if (!quoted && (c == ']' || c == '}')) {
+        } else if (!quoted && (c == ']' || c == '}' || c == ')')) {
             depth--;
         } else if (!quoted && depth <= 0 && (c == ' ' || c == '\t' || c == '\n')) {
             break;
@@ -146,6 +149,10 @@ void load_each(struct loader *l, const struct xml_node *n, struct each *out)
     if (text && load_paths(l, n, text, &out->paths, &out->count) && out->count == 0) {
         PROBLEM(l, n, "each names nothing: give a segment (FT1) or a repeating field (PID-13)");
     }
+    if (out->count > 1 && l->names->format == RECORD_XML) {
+        PROBLEM(l, n, "each names several paths: in a document it is one, which may be a|b");
+        out->count = 0;
+    }
     if (out->count > EACH_PATHS) {
         PROBLEM(l, n, "each names more than %d things", EACH_PATHS);
         out->count = 0;
@@ -201,6 +208,69 @@ static const char *const *parts_of(enum conversion as, size_t *count)
                                    : NULL;
 }
 
+/*
+ * The same parts in a document, below a node: CDA has them as texts, FHIR as values. A name or an
+ * address that is one text counts as its first part. $ is the node.
+ */
+#define PART(name) "$/*[local-name()='" name "'][not(@value)]|$/*[local-name()='" name "']/@value"
+static const char *const xml_name_parts[NAME_PARTS] = {
+    PART("family") "|$[not(*[local-name()='family'])]/*[local-name()='text']/@value|$[not(*)]",
+    PART("given"),
+    "$/@use|$/*[local-name()='use']/@value",
+    "$/@representation",
+};
+static const char *const xml_address_parts[ADDRESS_PARTS] = {
+    "$/*[local-name()='streetAddressLine'][1]|$/*[local-name()='line'][1]/@value|"
+    "$[not(*[local-name()='line'])]/*[local-name()='text']/@value|$[not(*)]",
+    "$/*[local-name()='streetAddressLine'][2]|$/*[local-name()='line'][2]/@value",
+    PART("city"),
+    PART("state"),
+};
+#undef PART
+
+static const struct record_path *xml_part(struct loader *l, const struct xml_node *n,
+                                          struct str base, size_t repetition, const char *part)
+{
+    struct buf text;
+    buf_init(&text, MAX_PART);
+    for (const char *c = part; *c; c++) {
+        if (*c == '$') {
+            buf_printf(&text, "(%.*s)[%zu]", STR_ARG(base), repetition);
+        } else {
+            buf_addc(&text, *c);
+        }
+    }
+    const struct record_path *path = NULL;
+    if (buf_ok(&text)) {
+        path = compile_path(l, n, buf_str(&text));
+    } else {
+        PROBLEM(l, n, "the path is too long to be taken apart");
+    }
+    buf_release(&text);
+    return path;
+}
+
+static void load_xml_parts(struct loader *l, const struct xml_node *n, enum conversion as,
+                           struct source *s)
+{
+    bool name = as == CONVERT_NAME;
+    if (!name && as != CONVERT_ADDRESS) {
+        return;
+    }
+    s->repetitions = name ? NAME_REPETITIONS : 1;
+    s->parts = arena_array(l->a, s->repetitions, sizeof *s->parts);
+    if (!s->parts) {
+        no_memory(l, n);
+        return;
+    }
+    for (size_t r = 0; r < s->repetitions; r++) {
+        for (size_t k = 0; k < (name ? (size_t)NAME_PARTS : (size_t)ADDRESS_PARTS); k++) {
+            const char *part = name ? xml_name_parts[k] : xml_address_parts[k];
+            s->parts[r][k] = xml_part(l, n, record_path_text(s->path), r + 1, part);
+        }
+    }
+}
+
 static void load_parts(struct loader *l, const struct xml_node *n, enum conversion as,
                        struct source *s)
 {
@@ -208,6 +278,12 @@ static void load_parts(struct loader *l, const struct xml_node *n, enum conversi
     bool repeats;
     size_t count;
     const char *const *below = parts_of(as, &count);
+    if (l->names->format != RECORD_HL7) {
+        if (l->names->format == RECORD_XML) {
+            load_xml_parts(l, n, as, s);
+        }
+        return;
+    }
     if (!below || (is_phone(as) && !whole_field(path, &repeats))) {
         return; /* also a telephone number in one component */
     }

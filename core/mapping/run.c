@@ -76,8 +76,9 @@ static enum err_code patient_key(struct making *k, const struct mapping *m, cons
     }
     if (v.has != HAS_VALUE) {
         ERR(e, ERR_REQUIRED, 0, "%s is about a patient, and no chart number is here", type);
-        return m->patient.source_count ? find_place(m->patient.sources[0].path, at->scope, e)
-                                       : ERR_REQUIRED;
+        return m->patient.source_count
+                   ? find_place(&k->run, m->patient.sources[0].path, at->scope, e)
+                   : ERR_REQUIRED;
     }
     memcpy(out, v.text.p, KEY_TEXT - 1);
     out[KEY_TEXT - 1] = '\0';
@@ -132,7 +133,7 @@ static enum err_code check_refused(const struct run *r, const struct verdict *v,
     enum err_code rc = judge(r, v, count, scope, &refused, e);
     if (rc == ERR_NONE && refused) {
         ERR(e, ERR_VALUE, 0, "%s", refused->reason);
-        rc = refused->at ? find_place(refused->at, scope, e) : ERR_VALUE;
+        rc = refused->at ? find_place(r, refused->at, scope, e) : ERR_VALUE;
     }
     return rc;
 }
@@ -156,7 +157,7 @@ static enum err_code event_time(const struct making *k, const struct event_rule 
             rc = hl7_time_parse(v.text, &t, e);
         }
         if (rc != ERR_NONE) {
-            return rc == ERR_NOMEM ? rc : find_place(x->time[i], scope, e);
+            return rc == ERR_NOMEM ? rc : find_place(&k->run, x->time[i], scope, e);
         }
         if (t.precision < PRECISION_DAY) {
             continue;

@@ -4,6 +4,7 @@
 
 static const struct record_ops *const ops[] = {
     [RECORD_HL7] = &record_hl7_ops,
+    [RECORD_XML] = &record_xml_ops,
 };
 
 enum err_code record_path(struct arena *a, const struct record_names *names, struct str text,
@@ -48,4 +49,10 @@ enum err_code record_get(const struct record *r, struct arena *a, const struct r
                          const struct record_scope *scope, struct value *out, struct err *e)
 {
     return ops[r->format]->get(r, a, p, scope, out, e);
+}
+
+const char *record_place(const struct record *r, const struct record_path *p,
+                         const struct record_scope *scope, char out[RECORD_PLACE])
+{
+    return ops[r->format]->place(r, p, scope, out);
 }

@@ -60,7 +60,24 @@ unsigned record_count(const struct record *r, const struct record_path *over,
 enum err_code record_get(const struct record *r, struct arena *a, const struct record_path *p,
                          const struct record_scope *scope, struct value *out, struct err *e);
 
+/*
+ * The place of a path for people, in the notation of the format: PID-3.1, FT1(2)-11.1 inside a
+ * repetition, "line 27: participant[2]/actor".
+ */
+enum { RECORD_PLACE = 64 };
+const char *record_place(const struct record *r, const struct record_path *p,
+                         const struct record_scope *scope, char out[RECORD_PLACE]);
+
 struct hl7_msg;
 const struct record *record_of_hl7(struct arena *a, const struct hl7_msg *m);
+
+/*
+ * A document: paths are XPath. A path that begins with / begins at the document; any other at what
+ * the document is about (xml_tree_subject), inside "for each" at the node of that turn. The first
+ * node found counts: an element or attribute without text is empty, an element with a nullFlavor
+ * (CDA) and no text is absent, and null never occurs.
+ */
+struct xml_tree;
+const struct record *record_of_xml(struct arena *a, const struct xml_tree *t);
 
 #endif

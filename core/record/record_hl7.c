@@ -2,6 +2,7 @@
 
 #include "core/hl7/hl7.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const struct record_names record_hl7 = {.format = RECORD_HL7};
@@ -131,4 +132,29 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
     return code;
 }
 
-const struct record_ops record_hl7_ops = {.compile = compile, .count = count, .get = get};
+static const char *place(const struct record *r, const struct record_path *p,
+                         const struct record_scope *scope, char out[RECORD_PLACE])
+{
+    struct str text = p->text;
+    size_t choice = str_find(text, '[', 0), end = str_find(text, ']', choice);
+    (void)r;
+    if (end < text.n) { /* the place of PID-3[5='MR'].1 is PID-3.1 */
+        struct str below = str_cut(text, end + 1, text.n);
+        snprintf(out, RECORD_PLACE, "%.*s%.*s", (int)choice, text.p, STR_ARG(below));
+        return out;
+    }
+    snprintf(out, RECORD_PLACE, "%.*s", STR_ARG(text));
+    for (const struct record_scope *s = scope; s; s = s->up) {
+        struct str over = s->over->text;
+        bool below = text.n == over.n || (text.n > over.n && strchr("-.[", text.p[over.n]));
+        if (below && str_starts(text, over)) {
+            struct str rest = str_cut(text, over.n, text.n);
+            snprintf(out, RECORD_PLACE, "%.*s(%u)%.*s", STR_ARG(over), s->index, STR_ARG(rest));
+            break;
+        }
+    }
+    return out;
+}
+
+const struct record_ops record_hl7_ops = {
+    .compile = compile, .count = count, .get = get, .place = place};

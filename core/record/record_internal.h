@@ -23,8 +23,11 @@ struct record_ops {
                       const struct record_scope *scope);
     enum err_code (*get)(const struct record *r, struct arena *a, const struct record_path *p,
                          const struct record_scope *scope, struct value *out, struct err *e);
+    const char *(*place)(const struct record *r, const struct record_path *p,
+                         const struct record_scope *scope, char out[RECORD_PLACE]);
 };
 
 extern const struct record_ops record_hl7_ops;
+extern const struct record_ops record_xml_ops;
 
 #endif

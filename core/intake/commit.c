@@ -266,18 +266,20 @@ bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *r
     return outcome != 1 && j->p.mapped.count > 0;
 }
 
+/* The database gets its next group before the senders of this one get their replies. */
 static void committed(struct adapter_host *h, struct db_rows *rows)
 {
     bool news = false;
+    struct jobs done;
+    jobs_take(&done, &h->flying);
+    h->solo -= h->solo > 0;
+    commit_pump(h);
     for (int i = 0; i < db_count(rows); i++) {
-        struct job *j = jobs_pop(&h->flying);
+        struct job *j = jobs_pop(&done);
         struct str stored = db_str(rows, i, 3);
         bool has_stored = !db_null(rows, i, 3);
         news |= commit_count(h, j, rows, i);
         host_answer(h, j, has_stored ? stored : j->reply);
-    }
-    if (h->solo) {
-        h->solo--;
     }
     if (news) {
         commit_wake_relay(h);

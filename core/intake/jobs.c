@@ -29,6 +29,15 @@ struct job *jobs_pop(struct jobs *l)
     return j;
 }
 
+void jobs_take(struct jobs *l, struct jobs *from)
+{
+    *l = *from;
+    if (!l->first) {
+        l->last = &l->first;
+    }
+    jobs_init(from);
+}
+
 void job_free(struct job *j)
 {
     generation_drop(&j->generation);

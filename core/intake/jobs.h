@@ -44,6 +44,8 @@ struct jobs {
 void jobs_init(struct jobs *l);
 void jobs_push(struct jobs *l, struct job *j);
 struct job *jobs_pop(struct jobs *l); /* NULL when empty */
+/* All of `from`, which is empty then. */
+void jobs_take(struct jobs *l, struct jobs *from);
 void job_free(struct job *j);
 /* All of them, and the batches that have no other job left. */
 void jobs_free(struct jobs *l);

@@ -70,6 +70,13 @@ static struct event *watch_signal(struct net_loop *l, int sig, event_callback_fn
     return ev;
 }
 
+/*
+ * Two priorities: watches and what is to be written, then everybody else, of whom so many are heard
+ * before it is looked whether something of the first kind has come. Work on what has just arrived
+ * then does not keep the database idle.
+ */
+enum { FIRST, OTHERS, PRIORITIES, OTHERS_AT_A_TIME = 2 };
+
 struct net_loop *net_loop_new(struct err *e)
 {
     struct net_loop *l = calloc(1, sizeof *l);
@@ -80,8 +87,9 @@ struct net_loop *net_loop_new(struct err *e)
     signal(SIGPIPE, SIG_IGN);
     event_set_log_callback(libevent_says);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_max_dispatch_interval(config, NULL, OTHERS_AT_A_TIME, OTHERS);
     l->base = event_base_new_with_config(config);
-    if (!l->base) {
+    if (!l->base || event_base_priority_init(l->base, PRIORITIES) != 0) {
         goto failed;
     }
     l->term = watch_signal(l, SIGTERM, stop_signal);
@@ -90,6 +98,7 @@ struct net_loop *net_loop_new(struct err *e)
     if (!l->term || !l->interrupt || !l->flush) {
         goto failed;
     }
+    event_priority_set(l->flush, FIRST);
     event_config_free(config);
     return l;
 failed:
@@ -233,6 +242,7 @@ void net_watch_want(struct net_watch *w, int events)
         what =
             (short)(what | (events & NET_READ ? EV_READ : 0) | (events & NET_WRITE ? EV_WRITE : 0));
         event_assign(w->ev, w->loop->base, w->fd, what, watch_ready, w);
+        event_priority_set(w->ev, FIRST);
         event_add(w->ev, NULL);
     }
 }

@@ -6,6 +6,7 @@
 #include "core/hl7/batch.h"
 #include "core/hl7/hl7.h"
 #include "core/hl7/split.h"
+#include "core/hl7/v2xml.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static const char help[] =
     "may\n"
     "hold several messages; MLLP framing bytes are skipped, FHS, BHS, BTS and FTS lines too, but "
     "what\n"
-    "BTS-1 and FTS-1 count is checked.\n"
+    "BTS-1 and FTS-1 count is checked. A document in the XML encoding (v2.xml) is one message.\n"
     "\n"
     "  --path P        print one line per message and path instead:\n"
     "                  FILE#N<TAB>PATH<TAB>absent|empty|null|value<TAB>VALUE\n"
@@ -302,6 +303,25 @@ static void check_batch(struct job *j, const char *file, struct str raw)
     }
 }
 
+/* HL7 v2 in its XML encoding: shown as the message that it is. */
+static void parse_document(struct job *j, const char *file, struct str raw)
+{
+    static const enum charset utf8 = CHARSET_UTF8;
+    const struct xml_tree *t;
+    struct err e = {.code = ERR_NONE};
+    struct str er7;
+    enum charset used;
+    enum err_code code = xml_tree_read(j->files, raw, j->override, NULL, &t, &used, &e);
+    if (code == ERR_NONE) {
+        code = hl7_from_v2xml(j->files, t, MAX_FILE, &er7, &e);
+    }
+    if (code == ERR_NONE) {
+        parse_one(j, file, 1, er7, &utf8);
+    } else {
+        complain(j, file, 1, &e);
+    }
+}
+
 /* A file in UTF-16 is converted before it is split: its line ends are two bytes each. */
 static void parse_file(struct job *j, const char *file)
 {
@@ -315,6 +335,10 @@ static void parse_file(struct job *j, const char *file)
     if (file_read(j->files, from_stdin ? "/dev/stdin" : file, MAX_FILE, &raw, &e) != ERR_NONE) {
         fprintf(stderr, "%s: %s\n", file, e.msg);
         j->failed = true;
+        return;
+    }
+    if (xml_kind(raw) == XML_KIND_XML) {
+        parse_document(j, file, raw);
         return;
     }
     if (hl7_wide(raw, override)) {

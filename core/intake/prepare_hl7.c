@@ -160,25 +160,11 @@ static bool cut_in_a_character(const struct prepare_settings *s, struct arena *a
     return found;
 }
 
-enum err_code prepare_hl7(const struct prepare_settings *s, struct arena *a, usec at,
-                          struct prepared *p, struct err *e)
+enum err_code prepare_hl7_text(const struct prepare_settings *s, struct arena *a, struct str text,
+                               enum charset used, usec at, struct prepared *p, struct err *e)
 {
-    struct str text = STR("");
-    enum charset used = CHARSET_UTF8;
-    struct err *problem = &p->mapped.problem;
-
-    enum err_code code = hl7_decode(a, p->raw, s->charset, s->fallback, &text, &used, problem);
-    if (code == ERR_CHARSET && cut_in_a_character(s, a, p, &text, &used)) {
-        code = ERR_NONE;
-        if (p->part.is) {
-            prepare_waits(p);
-            return ERR_NONE;
-        }
-    }
-    if (code == ERR_NONE) {
-        p->charset = charset_name(used);
-        code = parse(s, a, text, &p->message, problem);
-    }
+    p->charset = charset_name(used);
+    enum err_code code = parse(s, a, text, &p->message, &p->mapped.problem);
     if (code == ERR_NOMEM) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a message");
     }
@@ -201,6 +187,31 @@ enum err_code prepare_hl7(const struct prepare_settings *s, struct arena *a, use
         return ERR_NONE;
     }
     return prepare_record(s, a, record_of_hl7(a, p->message), at, p, e);
+}
+
+enum err_code prepare_hl7(const struct prepare_settings *s, struct arena *a, usec at,
+                          struct prepared *p, struct err *e)
+{
+    struct str text = STR("");
+    enum charset used = CHARSET_UTF8;
+    struct err *problem = &p->mapped.problem;
+
+    enum err_code code = hl7_decode(a, p->raw, s->charset, s->fallback, &text, &used, problem);
+    if (code == ERR_CHARSET && cut_in_a_character(s, a, p, &text, &used)) {
+        code = ERR_NONE;
+        if (p->part.is) {
+            prepare_waits(p);
+            return ERR_NONE;
+        }
+    }
+    if (code == ERR_NOMEM) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a message");
+    }
+    if (code != ERR_NONE) {
+        prepare_unread(s, p);
+        return ERR_NONE;
+    }
+    return prepare_hl7_text(s, a, text, used, at, p, e);
 }
 
 enum err_code prepare_joined(const struct prepare_settings *s, struct arena *a,

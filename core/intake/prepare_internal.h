@@ -8,6 +8,10 @@
 enum err_code prepare_hl7(const struct prepare_settings *s, struct arena *a, usec at,
                           struct prepared *p, struct err *e);
 
+/* The same when the message is decoded already. */
+enum err_code prepare_hl7_text(const struct prepare_settings *s, struct arena *a, struct str text,
+                               enum charset used, usec at, struct prepared *p, struct err *e);
+
 /* A document in XML or FHIR JSON. */
 enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, usec at,
                           struct prepared *p, struct err *e);

@@ -1,5 +1,6 @@
 #include "core/intake/prepare_internal.h"
 
+#include "core/hl7/v2xml.h"
 #include "core/xml/tree.h"
 
 #include <string.h>
@@ -28,6 +29,31 @@ static enum err_code check_tree(struct prepared *p, const struct xml_tree *t, st
     return ERR_NONE;
 }
 
+/* HL7 v2 in its XML encoding is mapped as the message that it is. */
+static enum err_code prepare_v2xml(const struct prepare_settings *s, struct arena *a,
+                                   const struct xml_tree *t, usec at, struct prepared *p,
+                                   struct err *e)
+{
+    struct str er7;
+    struct err *problem = &p->mapped.problem;
+    enum err_code code = hl7_from_v2xml(a, t, s->max_message, &er7, problem);
+    if (code == ERR_NOMEM) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a message");
+    }
+    if (code != ERR_NONE) {
+        return ERR_NONE;
+    }
+    p->mapped.state = MAPPING_IGNORED;
+    code = prepare_hl7_text(s, a, er7, CHARSET_UTF8, at, p, e);
+    if (code == ERR_NONE && p->part.is) { /* parts are joined from their bytes, as ER7 */
+        memset(&p->part, 0, sizeof p->part);
+        prepare_unread(s, p);
+        ERR(problem, ERR_UNSUPPORTED, 0, "a message in XML that is continued in another one");
+        err_at(problem, "DSC-1");
+    }
+    return code;
+}
+
 enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, usec at,
                           struct prepared *p, struct err *e)
 {
@@ -42,6 +68,9 @@ enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, use
         return ERR(e, ERR_NOMEM, 0, "no memory for a document");
     }
     p->charset = charset_name(used);
+    if (code == ERR_NONE && hl7_is_v2xml(t)) {
+        return prepare_v2xml(s, a, t, at, p, e);
+    }
     if (code != ERR_NONE || check_tree(p, t, problem) != ERR_NONE) {
         return ERR_NONE;
     }

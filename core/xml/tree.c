@@ -227,6 +227,18 @@ const char *xml_element_attr(const struct xml_node *n, const char *name)
     return xml_raw(n)->type == XML_ELEMENT_NODE ? xml_attr(n, name) : NULL;
 }
 
+bool xml_pieces(const struct xml_node *n, struct xml_piece *p)
+{
+    const xmlNode *x = p->node ? xml_raw(p->node)->next : xml_raw(n)->children;
+    while (x && x->type != XML_ELEMENT_NODE && x->type != XML_TEXT_NODE) {
+        x = x->next;
+    }
+    p->node = xml_wrap(x);
+    p->element = x && x->type == XML_ELEMENT_NODE ? p->node : NULL;
+    p->text = x && !p->element ? str_of((const char *)x->content) : (struct str){"", 0};
+    return x != NULL;
+}
+
 /* ---- places ---- */
 
 /* "actor", "participant[2]": the number only where there are several. */

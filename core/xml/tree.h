@@ -38,6 +38,14 @@ struct str xml_value(const struct xml_node *n, struct arena *a);
 /* Its value of an attribute without namespace, only for elements; NULL when absent. */
 const char *xml_element_attr(const struct xml_node *n, const char *name);
 
+/* What stands in an element, piece by piece: texts and elements. Begins with node NULL. */
+struct xml_piece {
+    const struct xml_node *node;    /* where we are */
+    const struct xml_node *element; /* this piece is an element, else `text` */
+    struct str text;
+};
+bool xml_pieces(const struct xml_node *n, struct xml_piece *p);
+
 /* "line 27: participant[2]/actor": where a node is, the end of it when it is long. */
 enum { XML_PLACE = 64 };
 const char *xml_place(const struct xml_tree *t, const struct xml_node *n, char out[XML_PLACE]);

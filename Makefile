@@ -16,7 +16,7 @@ endif
 
 MODE   ?= dev
 B      := build/$(MODE)
-PKGS   := libxml-2.0 libzmq libpq libcrypto libssl log4c libevent libevent_openssl jansson libcurl
+PKGS   := libxml-2.0 libzmq libpq libcrypto libssl log4c libevent libevent_openssl jansson libcurl libzip zlib
 
 # Only a goal that compiles asks the compiler and pkg-config what they have.
 ifneq ($(filter-out help setup clean demo bench test check-source format,$(or $(MAKECMDGOALS),all)),)

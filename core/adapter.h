@@ -73,6 +73,9 @@ struct adapter_ops {
      * at file:line, for dari check, before a start and before a reload. Opens nothing that lasts.
      * NULL: nothing can be. */
     void (*check)(const void *options, const char *file, int line, struct problems *p);
+    /* What is not there now, but may come: folders, key files. A start waits for it, so only dari
+     * check says it. NULL: nothing. */
+    void (*surroundings)(const void *options, const char *file, int line, struct problems *p);
     /* Listens or starts to poll. Errors name the option at fault and say what to do. */
     enum err_code (*start)(struct adapter_host *h, struct net_loop *loop, const void *options,
                            struct adapter **out, struct err *e);

@@ -93,6 +93,10 @@ void check_files(struct arena *a, const struct config *c, const struct check_sco
         if (wants(s, "feed", &c->feeds[i])) {
             check_feed(a, c, &c->feeds[i], catalogue, p);
         }
+        if (!s && c->feeds[i].adapter->surroundings) {
+            c->feeds[i].adapter->surroundings(c->feeds[i].options, c->file,
+                                              c->feeds[i].options_line, p);
+        }
     }
     if (catalogue && wants(s, "relay", NULL)) {
         check_contracts(a, c, catalogue, p);

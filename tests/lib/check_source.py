@@ -15,7 +15,9 @@ OWNERS = {
     r"libxml/.*": ["core/xml"],
     r"libpq-fe\.h": ["core/store"],
     r"zmq\.h": ["core/stream"],
-    r"curl/.*": ["core/messaging"],
+    r"curl/.*": ["core/messaging", "adapters/files"],
+    r"zlib\.h": ["adapters/files"],
+    r"zip\.h": ["adapters/files", "core/table"],
     r"jansson\.h": ["core/event", "core/store", "core/ledger", "core/stream", "core/segment", "core/messaging", "core/app"],
 }
 

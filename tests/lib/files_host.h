@@ -1,0 +1,305 @@
+/*
+ * The intake side for tests of adapters/files, and folders to try it in. One program includes it
+ * once. The host reads what it is given and decides by the content: it begins with REFUSE, RETRY or
+ * REPLY, or is taken; what was taken before is known.
+ */
+#ifndef DARI_TESTS_FILES_HOST_H
+#define DARI_TESTS_FILES_HOST_H
+
+#include "adapters/files/files.h"
+#include "core/base/buf.h"
+#include "core/base/file.h"
+#include "core/net/net.h"
+#include "tests/lib/cm.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { GIVEN_MAX = 256, COUNTERS = 16 };
+
+struct given {
+    void *ticket;
+    char name[300], content[64];
+    int64_t size;
+    bool answered;
+    enum adapter_outcome outcome;
+};
+
+struct adapter_host {
+    struct net_loop *loop;
+    struct net_timer *later, *look;
+    struct adapter *adapter;
+    struct arena *memory;
+    void *options;
+    struct given given[GIVEN_MAX];
+    int count, room, retries; /* room: how many more it takes, -1 any number */
+    bool at_once, silent;     /* answers from inside; not at all */
+    struct {
+        char name[32];
+        int64_t value;
+    } counters[COUNTERS];
+    bool (*done)(struct adapter_host *);
+    int turns;
+    char home[200];
+};
+
+static inline void host_answer(struct adapter_host *h, struct given *g)
+{
+    struct adapter_result r = {.outcome = ADAPTER_TAKEN, .read = 1, .mapped = 1};
+    for (struct given *o = h->given; o < g; o++) {
+        if (o->answered && o->outcome == ADAPTER_TAKEN && strcmp(o->content, g->content) == 0) {
+            r.outcome = ADAPTER_KNOWN;
+        }
+    }
+    if (strncmp(g->content, "REFUSE", 6) == 0) {
+        r.outcome = ADAPTER_REFUSED;
+        r.problem = STR("row 3: no chart number");
+    } else if (strncmp(g->content, "RETRY", 5) == 0 && h->retries-- > 0) {
+        r.outcome = ADAPTER_RETRY;
+    } else if (strncmp(g->content, "REPLY", 5) == 0) {
+        r.reply = STR("FHS|reply\rFTS|1\r");
+    }
+    g->answered = true;
+    g->outcome = r.outcome;
+    adapter_files.finished(h->adapter, g->ticket, &r);
+}
+
+static inline void host_later(void *ctx)
+{
+    struct adapter_host *h = ctx;
+    for (int i = 0; i < h->count; i++) {
+        if (!h->given[i].answered) {
+            host_answer(h, &h->given[i]);
+        }
+    }
+}
+
+bool adapter_submit_file(struct adapter_host *h, const struct adapter_file *f, void *ticket)
+{
+    if (h->room == 0 || h->count == GIVEN_MAX) {
+        return false;
+    }
+    h->room -= h->room > 0;
+    struct given *g = &h->given[h->count++];
+    struct stat st = {0};
+    *g = (struct given){.ticket = ticket};
+    snprintf(g->name, sizeof g->name, "%s", f->name);
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    assert_true(fd >= 0);
+    assert_true(read(fd, g->content, sizeof g->content - 1) >= 0);
+    fstat(fd, &st);
+    g->size = st.st_size;
+    close(fd);
+    if (h->at_once) {
+        host_answer(h, g);
+    } else if (!h->silent) {
+        net_timer_set(h->later, 1);
+    }
+    return true;
+}
+
+bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
+{
+    (void)h, (void)message, (void)ticket;
+    return false;
+}
+
+bool adapter_submit_oversize(struct adapter_host *h, struct str beginning, void *ticket)
+{
+    (void)h, (void)beginning, (void)ticket;
+    return false;
+}
+
+const char *adapter_mark(const struct adapter_host *h)
+{
+    (void)h;
+    return "";
+}
+
+void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
+{
+    for (int i = 0; i < COUNTERS; i++) {
+        if (!h->counters[i].name[0] || strcmp(h->counters[i].name, counter) == 0) {
+            snprintf(h->counters[i].name, sizeof h->counters[i].name, "%s", counter);
+            h->counters[i].value += by;
+            return;
+        }
+    }
+}
+
+static inline int64_t counted(const struct adapter_host *h, const char *counter)
+{
+    for (int i = 0; i < COUNTERS; i++) {
+        if (strcmp(h->counters[i].name, counter) == 0) {
+            return h->counters[i].value;
+        }
+    }
+    return 0;
+}
+
+/* ---- folders ---- */
+
+static inline const char *at(struct adapter_host *h, const char *path)
+{
+    return arena_printf(h->memory, "%s/%s", h->home, path);
+}
+
+static inline void make_folder(struct adapter_host *h, const char *path)
+{
+    assert_int_equal(file_make_folder(at(h, path), 0755, NULL), ERR_NONE);
+}
+
+/* Not by a temporary name: as a careless program writes. */
+static inline void write_file(struct adapter_host *h, const char *path, struct str content)
+{
+    int fd = open(at(h, path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, content.p, content.n), content.n);
+    close(fd);
+}
+
+static inline bool there(struct adapter_host *h, const char *path)
+{
+    struct stat st;
+    return lstat(at(h, path), &st) == 0;
+}
+
+static inline struct str text_of(struct adapter_host *h, const char *path)
+{
+    struct str text = {0};
+    file_read(h->memory, at(h, path), 1 << 20, &text, NULL);
+    return text;
+}
+
+/* Names in a folder, without hidden ones, separated by blanks. */
+static inline const char *names_in(struct adapter_host *h, const char *path)
+{
+    char **names;
+    size_t count;
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    if (file_list(h->memory, at(h, path), "", &names, &count, NULL) == ERR_NONE) {
+        for (size_t i = 0; i < count; i++) {
+            buf_printf(&b, "%s%s", i ? " " : "", names[i]);
+        }
+    }
+    const char *text = arena_z(h->memory, buf_str(&b));
+    buf_release(&b);
+    return text;
+}
+
+/* Today's folder of the archive, below `path`. */
+static inline const char *today(struct adapter_host *h, const char *path)
+{
+    const char *day = names_in(h, path);
+    return arena_printf(h->memory, "%s/%s", path, day[0] ? day : "none");
+}
+
+/* ---- running ---- */
+
+static inline void look(void *ctx)
+{
+    struct adapter_host *h = ctx;
+    if (h->done(h) || ++h->turns > 20000) {
+        net_loop_stop(h->loop);
+    } else {
+        net_timer_set(h->look, 1);
+    }
+}
+
+static inline void run_until(struct adapter_host *h, bool (*done)(struct adapter_host *))
+{
+    h->done = done;
+    h->turns = 0;
+    net_timer_set(h->look, 0);
+    net_loop_run(h->loop);
+    assert_true(done(h));
+}
+
+/* begin(h, "match", "*.csv"), or begin(h, NULL): by name and value, ended by NULL; over those that
+ * every test has. */
+static inline void set_options(struct adapter_host *h, const char *const *pairs)
+{
+    const char *const common[] = {"folder", at(h, "in"), "scan", "20ms", "min-age",
+                                  "20ms",   "retry",     "20ms", NULL};
+    const char *const *const both[] = {common, pairs};
+    h->options = arena_alloc(h->memory, adapter_files.options_size);
+    option_defaults(adapter_files.options, h->options);
+    for (int i = 0; i < 2; i++) {
+        for (const char *const *p = both[i]; *p; p += 2) {
+            const struct option_row *row = option_find(adapter_files.options, str_of(p[0]));
+            assert_non_null(row);
+            assert_int_equal(option_set(h->memory, row, h->options, str_of(p[1]), NULL), ERR_NONE);
+        }
+    }
+}
+
+static inline enum err_code begin_with(struct adapter_host *h, struct err *e)
+{
+    return adapter_files.start(h, h->loop, h->options, &h->adapter, e);
+}
+
+#define begin(h, ...)                                                                              \
+    do {                                                                                           \
+        struct err begin_e = {0};                                                                  \
+        set_options((h), (const char *const[]){__VA_ARGS__, NULL});                                \
+        if (begin_with((h), &begin_e) != ERR_NONE) {                                               \
+            fail_msg("start: %s", begin_e.msg);                                                    \
+        }                                                                                          \
+    } while (0)
+
+static inline int host_setup(void **state)
+{
+    struct adapter_host *h = calloc(1, sizeof *h);
+    snprintf(h->home, sizeof h->home, "%s/dari-files-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    h->loop = net_loop_new(NULL);
+    h->memory = arena_new(0);
+    h->later = net_timer_new(h->loop, host_later, h);
+    h->look = net_timer_new(h->loop, look, h);
+    h->room = -1;
+    if (!mkdtemp(h->home)) {
+        return -1;
+    }
+    make_folder(h, "in");
+    *state = h;
+    return 0;
+}
+
+static inline void remove_all(const char *path)
+{
+    char command[300];
+    snprintf(command, sizeof command, "chmod -R u+rwx '%s' 2>/dev/null; rm -rf '%s'", path, path);
+    if (system(command) != 0) {
+        fprintf(stderr, "could not remove %s\n", path);
+    }
+}
+
+static inline int host_teardown(void **state)
+{
+    struct adapter_host *h = *state;
+    adapter_files.stop(&h->adapter);
+    net_timer_free(&h->later);
+    net_timer_free(&h->look);
+    net_loop_free(&h->loop);
+    remove_all(h->home);
+    arena_free(&h->memory);
+    free(h);
+    return 0;
+}
+
+/* As if the process had ended and begun again. Nothing of it is put in order first. */
+static inline void stop_at_once(struct adapter_host *h)
+{
+    adapter_files.stop(&h->adapter);
+    for (int i = 0; i < h->count; i++) {
+        h->given[i].outcome = h->given[i].answered ? h->given[i].outcome : ADAPTER_RETRY;
+        h->given[i].answered = true; /* nobody hears it any more */
+    }
+}
+
+#endif

@@ -31,6 +31,7 @@ CONFIG = """<?xml version="1.0" encoding="UTF-8"?>
   <feed name="emr" adapter="mllp" mapping="{root}/mappings/hl7v2" {feed}>
     <mllp address="127.0.0.1" port="{port}" {mllp}/>
   </feed>
+  {feeds}
   <relay local="run/relay" contracts="{root}/config/contracts" {relay}/>
   <segments folder="{root}/config/segments" sweep="1m"/>
   <messaging journeys="{root}/config/journeys" templates="{root}/config/templates" outbox="outbox" {messaging}/>
@@ -142,14 +143,16 @@ def code(reply):
 
 
 class Site:
-    def __init__(self, name, feed="", mllp="", relay="", messaging="", clock=None, keys=None):
+    def __init__(self, name, feed="", mllp="", relay="", messaging="", clock=None, keys=None, feeds=""):
+        """`feeds` are more <feed> elements; {root} and {home} in them are filled in."""
         self.home = os.path.join(ROOT, "var", "test", "sites", name)
         self.drop()
         os.makedirs(self.home)
         self.port = free_port()
         self.config = os.path.join(self.home, "dari.xml")
         with open(self.config, "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(root=ROOT, port=self.port, feed=feed, mllp=mllp, relay=relay, messaging=messaging))
+            f.write(CONFIG.format(root=ROOT, port=self.port, feed=feed, mllp=mllp, relay=relay, messaging=messaging,
+                                  feeds=feeds.replace("{root}", ROOT).replace("{home}", self.home)))
         self.env = {**os.environ, "DARI_CONFIG": self.config}
         self.env.pop("DARI_CLOCK", None)
         if clock:

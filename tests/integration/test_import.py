@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+"""Files: every message of them once, in order, with a sum that holds; killed and resumed; known again by content."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import Site, main, wait_for  # noqa: E402
+
+FEED = """
+  <feed name="inbox" adapter="files" mapping="{root}/mappings/hl7v2" max-group="50" charset-fallback="utf-8">
+    <files folder="{home}/inbox" work="{home}/work" archive="{home}/archive" error="{home}/error" reply="{home}/reply"
+           scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+"""
+FOLDERS = ["inbox", "work", "archive", "error", "reply"]
+
+
+def message(n, name="홍길동"):
+    return (f"MSH|^~\\&|HIS|HANBIT|DARI|DARI|20260311090000||ADT^A04^ADT_A01|F{n:06}|P|2.5|||AL|AL||UNICODE UTF-8\r"
+            f"EVN|A04|20260311090000\rPID|1||C{n:06}^^^HANBIT^MR||{name}||19800101|M\r"
+            f"PV1|1|O|IM||||||||||||||||V{n:06}^^^HANBIT^VN|||||||||||||||||||||||||20260311090000\r")
+
+
+def drop(s, name, text):
+    path = os.path.join(s.home, "inbox", name)
+    with open(path + ".tmp", "wb") as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+    os.rename(path + ".tmp", path)
+
+
+def batches(s):
+    return json.loads(s.run("batch", "list", "--feed", "inbox", "--limit", "1000", "--json", check=True).stdout)
+
+
+def taken(s, name):
+    """The batch of that name when it is at its end."""
+    def look():
+        found = [b for b in batches(s) if b["name"].endswith(name) and b["state"] != "reading"]
+        return found and found[0]
+    return wait_for("the end of " + name, look)
+
+
+def adds_up(b):
+    return b["read"] == b["mapped"] + b["ignored"] + b["unchanged"] + b["rejected"] + b["duplicates"]
+
+
+def test(tap):
+    with Site("import", feeds=FEED) as s:
+        for f in FOLDERS:
+            os.makedirs(os.path.join(s.home, f))
+        s.start()
+        three = "".join(message(n) for n in range(3))
+        drop(s, "three.hl7", three)
+        b = taken(s, "three.hl7")
+        tap.equal("three messages of a file", (b["state"], b["read"], b["mapped"], b["rejected"]), ("taken", 3, 3, 0))
+        tap.check("the sum holds", adds_up(b), b)
+        tap.check("events of all of them", b["events"] >= 3, b)
+
+        drop(s, "other-name.hl7", three)
+        wait_for("the same content again", lambda: batches(s)[-1]["again"] == 1)
+        tap.equal("the same content under another name: nothing", len(batches(s)), 1)
+
+        drop(s, "odd.hl7", message(3) + "MSH|broken\r" + message(4))
+        b = taken(s, "odd.hl7")
+        tap.equal("a message that cannot be read is rejected, the others are taken", (b["read"], b["mapped"], b["rejected"]),
+                  (3, 2, 1))
+        tap.check("the sum holds", adds_up(b), b)
+
+        batch = "FHS|^~\\&|HIS|HANBIT\rBHS|^~\\&|HIS|HANBIT|||||||B1\r" + message(5) + message(6) + "BTS|2\rFTS|1\r"
+        drop(s, "batch.hl7", batch)
+        taken(s, "batch.hl7")
+        reply = wait_for("the reply file", lambda: [f for f in os.listdir(os.path.join(s.home, "reply")) if "tmp" not in f])
+        text = open(os.path.join(s.home, "reply", reply[0]), "rb").read()
+        tap.equal("a batch is answered with a batch", (text.count(b"MSA|CA"), text[:4], b"BTS|2" in text), (2, b"FHS|", True))
+
+        count = 3000
+        drop(s, "long.hl7", "".join(message(n) for n in range(100, 100 + count)))
+        for at in (200, 900, 2000):
+            wait_for("some of it", lambda: any(b["name"].endswith("long.hl7") and (b["read"] > at or b["state"] == "taken")
+                                               for b in batches(s)))
+            s.kill("feed:inbox")
+        b = taken(s, "long.hl7")
+        tap.equal("killed three times and resumed", (b["read"], b["mapped"], b["duplicates"]), (count, count, 0))
+        tap.equal("every message once", s.sql("SELECT count(*), count(DISTINCT id) FROM dari.message WHERE feed = 'inbox' "
+                                              "AND control_id BETWEEN 'F000100' AND 'F999999'"), [[str(count), str(count)]])
+        tap.equal("in the order of the file", s.one(
+            "SELECT count(*) FROM (SELECT control_id, lag(control_id) OVER (ORDER BY no) AS before FROM dari.message "
+            "WHERE feed = 'inbox' AND control_id BETWEEN 'F000100' AND 'F999999') AS x WHERE control_id < before"), "0")
+        ledger = s.run("ledger", "verify")
+        tap.equal("the ledger verifies", ledger.returncode, 0)
+        tap.check("and has a line for each file", int(s.one("SELECT count(*) FROM dari.ledger WHERE body LIKE 'batch %'")) == 4)
+        tap.check("nothing is left behind", not os.listdir(os.path.join(s.home, "work", "working")) and
+                  not os.listdir(os.path.join(s.home, "inbox")))
+        status = s.run("status", check=True).stdout
+        tap.check("dari status shows the newest files", "long.hl7" in status, status)
+
+
+main(test)

@@ -143,6 +143,20 @@ char *arena_z(struct arena *a, struct str s)
     return p;
 }
 
+struct str arena_join(struct arena *a, const struct str *parts, size_t count)
+{
+    size_t n = 0, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += parts[i].n;
+    }
+    char *to = arena_alloc(a, n + 1);
+    for (size_t i = 0; i < count && to; i++) {
+        memcpy(to + at, parts[i].n ? parts[i].p : "", parts[i].n);
+        at += parts[i].n;
+    }
+    return to ? (struct str){to, n} : (struct str){NULL, 0};
+}
+
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
     va_list ap;

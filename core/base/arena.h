@@ -29,6 +29,8 @@ void *arena_array(struct arena *a, size_t n, size_t size);
 /* Copies with a NUL behind the copy. A slice with p == NULL means failure. */
 struct str arena_copy(struct arena *a, struct str s);
 char *arena_z(struct arena *a, struct str s); /* as a C string; NULL on failure */
+struct str arena_join(struct arena *a, const struct str *parts,
+                      size_t count); /* one behind another */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Calls release(object) at the next reset or free, last registered first. False: not registered. */

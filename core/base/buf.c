@@ -157,20 +157,42 @@ static bool json_plain(unsigned char c)
     return c >= 0x20 && c != '"' && c != '\\';
 }
 
-void buf_json(struct buf *b, struct str s)
+static size_t json_plain_until(struct str s, size_t from)
 {
-    buf_addc(b, '"');
-    for (size_t i = 0; i < s.n;) {
-        size_t from = i;
-        while (i < s.n && json_plain((unsigned char)s.p[i])) {
-            i++;
-        }
-        buf_add(b, str_cut(s, from, i));
-        if (i < s.n) {
-            unsigned char c = (unsigned char)s.p[i++];
-            char letter = json_escape(c);
-            buf_printf(b, letter ? "\\%c" : "\\u%04x", letter ? letter : c);
-        }
+    while (from < s.n && json_plain((unsigned char)s.p[from])) {
+        from++;
+    }
+    return from;
+}
+
+/* `s` from its first character on that needs an escape. */
+static void json_escaped(struct buf *b, struct str s, size_t at)
+{
+    while (at < s.n) {
+        unsigned char c = (unsigned char)s.p[at++];
+        char letter = json_escape(c);
+        buf_printf(b, letter ? "\\%c" : "\\u%04x", letter ? letter : c);
+        size_t end = json_plain_until(s, at);
+        buf_add(b, str_cut(s, at, end));
+        at = end;
     }
     buf_addc(b, '"');
+}
+
+void buf_json(struct buf *b, struct str s)
+{
+    size_t plain = json_plain_until(s, 0);
+    char *to = buf_room(b, plain + 2);
+    if (!to) {
+        return;
+    }
+    to[0] = '"';
+    memcpy(to + 1, plain ? s.p : "", plain);
+    to[plain + 1] = '"';
+    if (plain == s.n) {
+        buf_took(b, plain + 2);
+        return;
+    }
+    buf_took(b, plain + 1);
+    json_escaped(b, s, plain);
 }

@@ -135,21 +135,43 @@ void hmac_free(struct hmac **h)
     }
 }
 
+/* What is put into the code: gathered, since a call for every few bytes costs more than they do. */
+struct gathered {
+    EVP_MAC_CTX *ctx;
+    unsigned char bytes[256];
+    size_t n;
+};
+
+static void gather(struct gathered *g, const void *bytes, size_t n)
+{
+    if (n > sizeof g->bytes - g->n) {
+        crypto_must(EVP_MAC_update(g->ctx, g->bytes, g->n) == 1, "hmac");
+        g->n = 0;
+    }
+    if (n > sizeof g->bytes) {
+        crypto_must(EVP_MAC_update(g->ctx, bytes, n) == 1, "hmac");
+    } else if (n) {
+        memcpy(g->bytes + g->n, bytes, n);
+        g->n += n;
+    }
+}
+
 void hmac_parts(struct hmac *h, const struct str *parts, size_t count, unsigned char out[32])
 {
+    struct gathered g;
+    g.ctx = h->ctx;
+    g.n = 0;
     crypto_must(EVP_MAC_init(h->ctx, NULL, 0, NULL) == 1, "hmac");
     for (size_t i = 0; i < count; i++) {
         unsigned char size[8];
         for (int b = 0; b < 8; b++) {
             size[b] = (unsigned char)((uint64_t)parts[i].n >> (56 - 8 * b));
         }
-        crypto_must(EVP_MAC_update(h->ctx, size, sizeof size) == 1, "hmac");
-        if (parts[i].n) {
-            crypto_must(EVP_MAC_update(h->ctx, (const unsigned char *)parts[i].p, parts[i].n) == 1,
-                        "hmac");
-        }
+        gather(&g, size, sizeof size);
+        gather(&g, parts[i].p, parts[i].n);
     }
     size_t n = 0;
+    crypto_must(EVP_MAC_update(h->ctx, g.bytes, g.n) == 1, "hmac");
     crypto_must(EVP_MAC_final(h->ctx, out, &n, 32) == 1 && n == 32, "hmac");
 }
 

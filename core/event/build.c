@@ -357,11 +357,23 @@ static void write_slot(struct buf *out, enum kind kind, const struct slot *s)
     }
 }
 
+/* The name of a member, behind a comma unless it is the first one. */
 static void write_name(struct buf *out, const char *name)
 {
-    buf_add(out, out->n && out->p[out->n - 1] != '{' ? STR(",\"") : STR("\""));
-    buf_addz(out, name);
-    buf_add(out, STR("\":"));
+    size_t n = strlen(name);
+    char *to = buf_room(out, n + 4);
+    if (!to) {
+        return;
+    }
+    bool first = out->n && out->p[out->n - 1] == '{';
+    size_t at = 0;
+    if (!first) {
+        to[at++] = ',';
+    }
+    to[at++] = '"';
+    memcpy(to + at, name, n);
+    memcpy(to + at + n, "\":", 2);
+    buf_took(out, at + n + 2);
 }
 
 static enum err_code write_item(struct buf *out, const struct field *list, const struct item *item,

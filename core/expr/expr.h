@@ -60,6 +60,17 @@ enum err_code expr_bind_record(struct arena *a, const struct expr *x,
 /* After binding. Fails only as record_get() does. */
 enum err_code expr_test(const struct expr *x, const struct record *r, struct arena *a,
                         const struct record_scope *scope, enum truth *out, struct err *e);
+/*
+ * The same condition for records of which some values are known (the list ends with a NULL path): a
+ * new one, bound, that asks only for the others, and means and fails as the first one does.
+ * `settled` says when nothing is left to ask; TRUTH_UNKNOWN: something is. ERR_NOMEM.
+ */
+struct expr_known {
+    const char *path; /* as the condition writes it */
+    struct str text;
+};
+enum err_code expr_given(struct arena *a, const struct expr *x, const struct expr_known *known,
+                         const struct expr **out, enum truth *settled);
 
 /* ---- as SQL ---- */
 

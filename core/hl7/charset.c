@@ -7,27 +7,27 @@
 
 /* Table 0211. KS X 1001 is CP949, since that is what Korean systems write under its name. */
 static const struct {
-    const char *name;
+    struct str name;
     enum charset set;
 } table_0211[] = {
-    {"ASCII", CHARSET_ASCII},          {"ISO IR6", CHARSET_ASCII},
-    {"8859/1", CHARSET_LATIN1},        {"8859/2", CHARSET_LATIN2},
-    {"8859/3", CHARSET_LATIN3},        {"8859/4", CHARSET_LATIN4},
-    {"8859/5", CHARSET_CYRILLIC},      {"8859/6", CHARSET_ARABIC},
-    {"8859/7", CHARSET_GREEK},         {"8859/8", CHARSET_HEBREW},
-    {"8859/9", CHARSET_LATIN5},        {"8859/15", CHARSET_LATIN9},
-    {"UNICODE UTF-8", CHARSET_UTF8},   {"UNICODE", CHARSET_UTF8},
-    {"UNICODE UTF-16", CHARSET_UTF16}, {"KS X 1001", CHARSET_CP949},
-    {"ISO IR149", CHARSET_CP949},      {"GB 18030-2000", CHARSET_GB18030},
-    {"BIG-5", CHARSET_BIG5},           {"ISO IR14", CHARSET_SJIS},
-    {"ISO IR87", CHARSET_ISO2022JP},   {"ISO IR159", CHARSET_ISO2022JP},
+    {STR_INIT("ASCII"), CHARSET_ASCII},          {STR_INIT("ISO IR6"), CHARSET_ASCII},
+    {STR_INIT("8859/1"), CHARSET_LATIN1},        {STR_INIT("8859/2"), CHARSET_LATIN2},
+    {STR_INIT("8859/3"), CHARSET_LATIN3},        {STR_INIT("8859/4"), CHARSET_LATIN4},
+    {STR_INIT("8859/5"), CHARSET_CYRILLIC},      {STR_INIT("8859/6"), CHARSET_ARABIC},
+    {STR_INIT("8859/7"), CHARSET_GREEK},         {STR_INIT("8859/8"), CHARSET_HEBREW},
+    {STR_INIT("8859/9"), CHARSET_LATIN5},        {STR_INIT("8859/15"), CHARSET_LATIN9},
+    {STR_INIT("UNICODE UTF-8"), CHARSET_UTF8},   {STR_INIT("UNICODE"), CHARSET_UTF8},
+    {STR_INIT("UNICODE UTF-16"), CHARSET_UTF16}, {STR_INIT("KS X 1001"), CHARSET_CP949},
+    {STR_INIT("ISO IR149"), CHARSET_CP949},      {STR_INIT("GB 18030-2000"), CHARSET_GB18030},
+    {STR_INIT("BIG-5"), CHARSET_BIG5},           {STR_INIT("ISO IR14"), CHARSET_SJIS},
+    {STR_INIT("ISO IR87"), CHARSET_ISO2022JP},   {STR_INIT("ISO IR159"), CHARSET_ISO2022JP},
 };
 
 bool hl7_charset_named(struct str name, enum charset *out)
 {
     name = str_trim(name);
     for (size_t i = 0; i < sizeof table_0211 / sizeof table_0211[0]; i++) {
-        if (str_same(name, str_of(table_0211[i].name))) {
+        if (str_same(name, table_0211[i].name)) {
             *out = table_0211[i].set;
             return true;
         }

@@ -246,9 +246,12 @@ enum err_code hl7_unescape_plain(struct arena *a, const struct hl7_msg *m, struc
 enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
                            struct err *e)
 {
-    bool any = m->d.escape && str_find(in, m->d.escape, 0) < in.n;
-    return any && hl7_switches(m) ? hl7_unescape_switched(a, m, in, out, e)
-                                  : hl7_unescape_plain(a, m, in, out, e);
+    if (!m->d.escape || str_find(in, m->d.escape, 0) == in.n) {
+        *out = in;
+        return ERR_NONE;
+    }
+    return hl7_switches(m) ? hl7_unescape_switched(a, m, in, out, e)
+                           : hl7_unescape_plain(a, m, in, out, e);
 }
 
 /* ---- the other direction ---- */

@@ -26,28 +26,37 @@ static bool header_field(const struct hl7_msg *m, struct str seg, unsigned field
     return true;
 }
 
-/*
- * Field `field` of a segment, with all its repetitions. The cursor makes the next fields of the
- * same segment cheap; asking for an earlier one starts over.
- */
-static bool field_at(const struct hl7_msg *m, size_t index, unsigned field, struct str *out)
+/* Finds the ends of the fields up to `n`, as far as a segment keeps them. */
+static bool find_ends(const struct hl7_msg *m, struct hl7_seg *s, struct str seg, size_t n)
+{
+    if (!s->ends) {
+        s->ends = arena_array(m->arena, seg.n < FIELDS_KEPT ? seg.n : FIELDS_KEPT, sizeof *s->ends);
+    }
+    size_t end = s->known ? s->ends[s->known - 1] : 3;
+    while (s->ends && s->known <= n && s->known < FIELDS_KEPT && end < seg.n) {
+        end = str_find(seg, m->d.field, end + 1);
+        if (end > UINT16_MAX) {
+            break;
+        }
+        s->ends[s->known++] = (uint16_t)end;
+    }
+    return n < s->known;
+}
+
+/* A field behind those that are kept, by walking on from the last of them or the last one asked. */
+static bool walk_to_field(const struct hl7_msg *m, size_t index, size_t n, struct str *out)
 {
     struct hl7_memory *c = m->memory;
+    const struct hl7_seg *s = &m->segs[index];
     struct str seg = hl7_segment(m, index);
-    bool header = hl7_is_header(m->segs[index].name);
-    if (header && field <= 2) {
-        return header_field(m, seg, field, out);
-    }
-    if (c->segment != index || c->field > field) {
-        if (seg.n < 4) {
-            return false;
-        }
+    if (c->segment != index || c->field > n) {
+        size_t last = s->known ? s->known - 1 : 0;
         c->segment = index;
-        c->field = header ? 2 : 1;
-        c->from = 4;
-        c->to = str_find(seg, m->d.field, 4);
+        c->field = last;
+        c->from = last ? s->ends[last - 1] + (size_t)1 : 4;
+        c->to = str_find(seg, m->d.field, c->from);
     }
-    while (c->field < field) {
+    while (c->field < n) {
         if (c->to >= seg.n) {
             return false;
         }
@@ -56,6 +65,26 @@ static bool field_at(const struct hl7_msg *m, size_t index, unsigned field, stru
         c->field++;
     }
     *out = str_cut(seg, c->from, c->to);
+    return true;
+}
+
+/* Field `field` of a segment, with all its repetitions. */
+static bool field_at(const struct hl7_msg *m, size_t index, unsigned field, struct str *out)
+{
+    struct hl7_seg *s = &m->segs[index];
+    struct str seg = hl7_segment(m, index);
+    bool header = hl7_is_header(s->name);
+    if (header && field <= 2) {
+        return header_field(m, seg, field, out);
+    }
+    if (seg.n < 4) {
+        return false;
+    }
+    size_t n = header ? field - 2 : field - 1;
+    if (n >= s->known && !find_ends(m, s, seg, n)) {
+        return walk_to_field(m, index, n, out);
+    }
+    *out = str_cut(seg, n ? s->ends[n - 1] + (size_t)1 : 4, s->ends[n]);
     return true;
 }
 

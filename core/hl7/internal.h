@@ -10,10 +10,17 @@
 
 #include <stdint.h>
 
-/* One segment: where it is and what it is called ('P'<<16 | 'I'<<8 | 'D'). */
+/*
+ * One segment: where it is, what it is called ('P'<<16 | 'I'<<8 | 'D'), and where those of its
+ * first fields end that were looked at so far. Fields are numbered here from 0, which begins with
+ * the fifth byte: PID-1, or MSH-2.
+ */
 struct hl7_seg {
     uint32_t at, n, name, slot;
+    uint16_t *ends; /* NULL until the first look-up */
+    uint32_t known;
 };
+enum { FIELDS_KEPT = 64 };
 
 /* All segments of one name: order[first .. first + count). Open addressing, key 0 is free. */
 struct hl7_slot {
@@ -21,15 +28,15 @@ struct hl7_slot {
 };
 
 /*
- * What a message remembers between look-ups. Walking a segment field by field, or a field
- * repetition by repetition, continues where the last look-up stopped, so that neither is quadratic.
+ * What a message remembers between look-ups. Walking a field repetition by repetition, or fields
+ * behind those that a segment keeps, continues where the last look-up stopped, so that neither is
+ * quadratic.
  */
 struct hl7_memory {
     enum charset charset;
     enum { SWITCHES_UNKNOWN, SWITCHES_NO, SWITCHES_YES } switches; /* MSH-20 says 2.3 */
-    size_t segment; /* the field cursor: field number `field` of this segment is text[from, to) */
-    unsigned field;
-    size_t from, to;
+    size_t segment; /* the field cursor: field `field` of this segment is text[from, to) */
+    size_t field, from, to;
     size_t rep_field; /* the repetition cursor: repetition `rep` of the field that starts here … */
     unsigned rep;
     size_t rep_from; /* … starts here */

@@ -84,9 +84,9 @@ static enum err_code read_header(const struct prepare_settings *s, struct arena 
     struct hl7_header h;
     hl7_header(p->message, &h);
     p->control_id = h.control_id;
-    char *type =
-        arena_printf(a, h.trigger.n ? "%.*s^%.*s" : "%.*s", STR_ARG(h.code), STR_ARG(h.trigger));
-    p->type = type ? str_of(type) : STR("");
+    const struct str type[] = {h.code, STR("^"), h.trigger};
+    p->type = arena_join(a, type, h.trigger.n ? 3 : 1);
+    p->type = p->type.p ? p->type : STR("");
     /* MSH-7 is when it was sent, which differs when the same message is sent again. */
     size_t from = h.time.n ? hl7_offset(p->message, h.time) : text.n;
     key_message(s->keys, str_of(s->site), str_of(s->feed), p->control_id, str_cut(text, 0, from),

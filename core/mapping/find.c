@@ -65,6 +65,17 @@ static int name_rank(const struct value part[NAME_PARTS])
     return rank + (str_is(part[NAME_REPRESENTATION].text, "I") ? 4 : 0) + 1;
 }
 
+static enum err_code get_parts(const struct run *r, const struct record_path *const *paths,
+                               size_t count, const struct record_scope *scope, struct value *part,
+                               struct err *e)
+{
+    enum err_code rc = ERR_NONE;
+    for (size_t k = 0; k < count && rc == ERR_NONE; k++) {
+        rc = find_text(r, paths[k], scope, &part[k], e);
+    }
+    return rc;
+}
+
 static enum err_code get_name(const struct run *r, const struct source *s,
                               const struct record_scope *scope, struct value *out, struct err *e)
 {
@@ -72,11 +83,12 @@ static enum err_code get_name(const struct run *r, const struct source *s,
     *out = (struct value){.has = HAS_ABSENT};
     for (size_t i = 0; i < s->repetitions; i++) {
         struct value part[NAME_PARTS];
-        for (size_t k = 0; k < NAME_PARTS; k++) {
-            enum err_code rc = find_text(r, s->parts[i][k], scope, &part[k], e);
-            if (rc != ERR_NONE) {
-                return rc;
-            }
+        enum err_code rc = get_parts(r, s->parts[i], NAME_PARTS, scope, part, e);
+        if (rc != ERR_NONE) {
+            return rc;
+        }
+        if (record_format(r->record) == RECORD_HL7 && part[NAME_FAMILY].has == HAS_ABSENT) {
+            break; /* there is no such repetition: its first component would be there, if empty */
         }
         if (i == 0 && part[NAME_FAMILY].has == HAS_NULL && part[NAME_GIVEN].text.n == 0) {
             out->has = HAS_NULL;
@@ -99,49 +111,41 @@ static enum err_code get_phone(const struct run *r, const struct source *s,
                                const struct record_scope *scope, struct value *out, struct err *e)
 {
     struct value part[PARTS];
-    for (size_t k = 0; k < PARTS; k++) {
-        enum err_code rc = find_text(r, s->parts[0][k], scope, &part[k], e);
-        if (rc != ERR_NONE) {
-            return rc;
-        }
+    enum err_code rc = get_parts(r, s->parts[0], 1, scope, out, e);
+    if (rc != ERR_NONE || out->has == HAS_VALUE || out->has == HAS_NULL) {
+        return rc;
     }
-    *out = part[PHONE_FIRST];
-    if (out->has == HAS_VALUE || out->has == HAS_NULL) {
-        return ERR_NONE;
+    rc = get_parts(r, s->parts[0], PARTS, scope, part, e);
+    if (rc != ERR_NONE) {
+        return rc;
     }
     if (part[PHONE_UNFORMATTED].has == HAS_VALUE) {
         *out = part[PHONE_UNFORMATTED];
     } else if (part[PHONE_LOCAL].has == HAS_VALUE) {
         struct str country = part[PHONE_COUNTRY].text;
         bool plus = country.n && country.p[0] != '+';
-        const char *text =
-            arena_printf(r->a, "%s%.*s%.*s%.*s", plus ? "+" : "", STR_ARG(country),
-                         STR_ARG(part[PHONE_AREA].text), STR_ARG(part[PHONE_LOCAL].text));
-        if (!text) {
-            return ERR(e, ERR_NOMEM, 0, "no memory for a telephone number");
-        }
-        *out = (struct value){HAS_VALUE, str_of(text)};
+        const struct str number[] = {plus ? STR("+") : STR(""), country, part[PHONE_AREA].text,
+                                     part[PHONE_LOCAL].text};
+        *out = (struct value){HAS_VALUE, arena_join(r->a, number, 4)};
     }
-    return ERR_NONE;
+    return out->text.p ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a telephone number");
 }
 
 static enum err_code get_address(const struct run *r, const struct source *s,
                                  const struct record_scope *scope, struct value *out, struct err *e)
 {
+    struct value part[ADDRESS_PARTS];
     struct str text[ADDRESS_PARTS];
     bool any = false;
-    for (size_t k = 0; k < ADDRESS_PARTS; k++) {
-        struct value part;
-        enum err_code rc = find_text(r, s->parts[0][k], scope, &part, e);
-        if (rc != ERR_NONE) {
-            return rc;
-        }
-        if (k == 0) {
-            *out = part;
-        }
-        text[k] = part.text;
-        any = any || part.has == HAS_VALUE;
+    enum err_code rc = get_parts(r, s->parts[0], ADDRESS_PARTS, scope, part, e);
+    if (rc != ERR_NONE) {
+        return rc;
     }
+    for (size_t k = 0; k < ADDRESS_PARTS; k++) {
+        text[k] = part[k].text;
+        any = any || part[k].has == HAS_VALUE;
+    }
+    *out = part[0];
     if (any) {
         *out = (struct value){HAS_VALUE, convert_address(r->a, text)};
     }
@@ -207,32 +211,52 @@ static enum err_code key_day(const struct run *r, const struct rule *rule, const
     return rc;
 }
 
-/* Keys are never reversible, so the text they are made of needs no check. */
+static bool same_kind(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* NULL: no memory. Keys are never reversible, so the text they are made of needs no check. */
+static const char *key_of(const struct run *r, const char *kind, struct str in)
+{
+    struct key_memory *m = r->keys;
+    for (size_t i = 0; i < m->count; i++) {
+        if (same_kind(m->made[i].kind, kind) && str_eq(m->made[i].of, in)) {
+            return m->made[i].key;
+        }
+    }
+    char *key = arena_alloc(r->a, KEY_TEXT);
+    if (key && kind) {
+        key_opaque(r->context->keys, kind, str_of(r->context->site), in, key);
+    } else if (key) {
+        key_patient(r->context->keys, str_of(r->context->site), in, key);
+    }
+    if (key && m->count < KEYS_KEPT) {
+        m->made[m->count].kind = kind;
+        m->made[m->count].of = in;
+        m->made[m->count++].key = key;
+    }
+    return key;
+}
+
 static enum err_code to_key(const struct run *r, const struct rule *rule, const struct spot *at,
                             struct str in, struct str *out, struct err *e)
 {
-    struct str site = str_of(r->context->site);
-    char *key = arena_alloc(r->a, KEY_TEXT);
-    if (key && (rule->per_day || rule->per)) {
+    *out = (struct str){NULL, 0};
+    if (rule->per_day || rule->per) {
         char text[CLOCK_TEXT];
         int32_t day;
         bool told;
         enum err_code rc = key_day(r, rule, at, &day, &told, e);
         if (rc != ERR_NONE || !told) {
-            *out = (struct str){NULL, 0};
             return rc;
         }
-        const char *with_day = arena_printf(r->a, "%.*s|%s", STR_ARG(in), day_text(day, text));
-        in = str_of(with_day);
-        key = with_day ? key : NULL;
+        const struct str with_day[] = {in, STR("|"), str_of(day_text(day, text))};
+        in = arena_join(r->a, with_day, 3);
     }
+    const char *key = in.p ? key_of(r, rule->key_kind, in) : NULL;
     if (!key) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a key");
-    }
-    if (rule->convert.as == CONVERT_PATIENT) {
-        key_patient(r->context->keys, site, in, key);
-    } else {
-        key_opaque(r->context->keys, rule->key_kind, site, in, key);
     }
     *out = (struct str){key, KEY_TEXT - 1};
     return ERR_NONE;

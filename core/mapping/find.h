@@ -7,11 +7,23 @@
 
 #include "core/mapping/mapping_internal.h"
 
+/* Keys of this message: most of its events are of one patient and one visit. */
+enum { KEYS_KEPT = 8 };
+struct key_memory {
+    struct {
+        const char *kind; /* NULL: of a patient */
+        struct str of;
+        char *key;
+    } made[KEYS_KEPT];
+    size_t count;
+};
+
 struct run {
     const struct mapping_set *set;
     const struct record *record;
     const struct mapping_context *context;
     struct arena *a;
+    struct key_memory *keys;
     bool has_offset; /* MSH-7 names one: it holds for all times of the message */
     int offset;
 };

@@ -3,6 +3,7 @@
 #include "core/base/file.h"
 #include "core/base/text.h"
 #include "core/crypto/digest.h"
+#include "core/mapping/plan.h"
 #include "core/xml/tree.h"
 
 #include <stdio.h>
@@ -263,6 +264,9 @@ static void load_set(struct mapping_set *m, const char *path, const struct catal
     check_names(m, p);
     if (p->count == 0) {
         make_digest(m, files, count, p);
+    }
+    if (p->count == 0 && !plan_all(m)) {
+        problem_add(p, path, 0, "no memory for the mappings");
     }
 }
 

@@ -122,6 +122,8 @@ struct mapping_set {
     struct arena *arena;
     const struct mapping **mappings;
     size_t count;
+    const struct plan *plans; /* by type of message */
+    size_t plan_count;
     const struct table *tables; /* linked */
     const struct record_path *header[HEADER_PATHS];
     char digest[17];

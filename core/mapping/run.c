@@ -1,10 +1,12 @@
 #include "core/mapping/fill.h"
+#include "core/mapping/plan.h"
 
 #include <string.h>
 
 /* Events of one message while they are being made. */
 struct making {
     struct run run;
+    struct key_memory keys;
     struct mapped *out;
     struct event *events;
     size_t count, room;
@@ -51,17 +53,6 @@ static usec default_time(struct run *r, usec received_at)
         }
     }
     return received_at;
-}
-
-static bool meant_for(const struct mapping *m, struct str code, struct str trigger)
-{
-    for (size_t i = 0; i < m->type_count; i++) {
-        const struct message_type *t = &m->types[i];
-        if (str_eq(t->code, code) && (str_is(t->trigger, "*") || str_eq(t->trigger, trigger))) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- one event ---- */
@@ -227,8 +218,8 @@ static enum err_code make_events(struct making *k, const struct mapping *m,
 
 static enum err_code add_label(struct making *k, const struct mapping *m, struct err *e)
 {
-    k->out->mapping =
-        k->out->mapping ? arena_printf(k->run.a, "%s+%s", k->out->mapping, m->label) : m->label;
+    const struct str both[] = {str_of(k->out->mapping), STR("+"), str_of(m->label)};
+    k->out->mapping = k->out->mapping ? arena_join(k->run.a, both, 3).p : m->label;
     return k->out->mapping ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a name");
 }
 
@@ -257,17 +248,28 @@ static enum err_code run_mapping(struct making *k, const struct mapping *m, stru
     return k->count > before ? add_label(k, m, e) : ERR_NONE;
 }
 
+/* The type of a message. `exact`: its header says just that, at MSH-9. */
+struct type {
+    struct str code, trigger;
+    bool exact;
+};
+
 /* What HL7 v2 says of a message in its header; other formats give their type themselves. */
-static enum err_code read_header(struct making *k, struct str *code, struct str *trigger,
-                                 struct err *e)
+static enum err_code read_header(struct making *k, struct type *type, struct err *e)
 {
     struct value c, t, processing;
-    enum err_code rc = header(&k->run, HEADER_CODE, &c, e);
+    enum err_code rc =
+        record_get(k->run.record, k->run.a, k->run.set->header[HEADER_CODE], NULL, &c, e);
     if (rc == ERR_NONE) {
-        rc = header(&k->run, HEADER_TRIGGER, &t, e);
+        rc = record_get(k->run.record, k->run.a, k->run.set->header[HEADER_TRIGGER], NULL, &t, e);
+    }
+    if (rc == ERR_NONE) {
+        *type = (struct type){str_trim(c.text), str_trim(t.text), t.has == HAS_VALUE};
+        type->exact = type->exact && type->code.n == c.text.n && type->trigger.n == t.text.n;
     }
     if (rc == ERR_NONE && t.has != HAS_VALUE) {
         rc = header(&k->run, HEADER_EVENT_TYPE, &t, e);
+        type->trigger = t.text;
     }
     if (rc == ERR_NONE) {
         rc = header(&k->run, HEADER_PROCESSING, &processing, e);
@@ -275,31 +277,42 @@ static enum err_code read_header(struct making *k, struct str *code, struct str 
     if (rc != ERR_NONE) {
         return rc;
     }
-    *code = c.text;
-    *trigger = t.text;
     k->out->test = str_is(processing.text, "T") || str_is(processing.text, "D");
     k->default_time = default_time(&k->run, k->run.context->received_at);
     return ERR_NONE;
 }
 
+/* Every mapping that is for this type; a plan has those ready. */
+static enum err_code run_type(struct making *k, const struct type *type, bool *any, struct err *e)
+{
+    const struct mapping_set *set = k->run.set;
+    const struct plan *plan = type->exact ? plan_find(set, type->code, type->trigger) : NULL;
+    const struct mapping *const *mappings = plan ? plan->mappings : set->mappings;
+    size_t count = plan ? plan->count : set->count;
+    enum err_code rc = ERR_NONE;
+    for (size_t i = 0; rc == ERR_NONE && i < count; i++) {
+        if (plan || (mappings[i]->names.format == record_format(k->run.record) &&
+                     plan_meant_for(mappings[i], type->code, type->trigger))) {
+            *any = true;
+            rc = run_mapping(k, mappings[i], e);
+        }
+    }
+    return rc;
+}
+
 static enum err_code run_set(struct making *k, struct err *e)
 {
-    const enum record_format format = record_format(k->run.record);
-    struct str code, trigger;
+    struct type type = {.exact = false};
     bool any = false;
     enum err_code rc = ERR_NONE;
     k->default_time = k->run.context->received_at;
-    if (format == RECORD_HL7) {
-        rc = read_header(k, &code, &trigger, e);
+    if (record_format(k->run.record) == RECORD_HL7) {
+        rc = read_header(k, &type, e);
     } else {
-        record_type(k->run.record, &code, &trigger);
+        record_type(k->run.record, &type.code, &type.trigger);
     }
-    for (size_t i = 0; rc == ERR_NONE && i < k->run.set->count; i++) {
-        const struct mapping *m = k->run.set->mappings[i];
-        if (m->names.format == format && meant_for(m, code, trigger)) {
-            any = true;
-            rc = run_mapping(k, m, e);
-        }
+    if (rc == ERR_NONE) {
+        rc = run_type(k, &type, &any, e);
     }
     if (rc == ERR_NONE && k->count == 0 && !k->out->reason) {
         k->out->reason = any ? "no rule applies" : "no mapping for this message type";
@@ -312,6 +325,7 @@ enum err_code mapping_run(const struct mapping_set *m, const struct record *r,
                           struct err *e)
 {
     struct making k = {.run = {.set = m, .record = r, .context = c, .a = a}, .out = out};
+    k.run.keys = &k.keys;
     struct err problem = {.code = ERR_NONE};
     *out = (struct mapped){.state = MAPPING_IGNORED};
     enum err_code rc = run_set(&k, &problem);

@@ -71,19 +71,25 @@ static void apply_field(struct hl7_path *p, const struct record_scope *s)
     }
 }
 
-/* The path as it is meant inside its scopes, the innermost first. */
-static struct hl7_path resolve(const struct hl7_path *path, const struct record_scope *scope)
+/* The path as it is meant inside its scopes, the innermost first: itself, or changed in `memory`.
+ */
+static const struct hl7_path *resolve(const struct hl7_path *path, const struct record_scope *scope,
+                                      struct hl7_path *memory)
 {
-    struct hl7_path p = *path;
+    const struct hl7_path *p = path;
     for (; scope; scope = scope->up) {
         const struct hl7_path *over = path_of(scope->over);
-        if (memcmp(p.segment, over->segment, 3) != 0) {
+        if (memcmp(path->segment, over->segment, 3) != 0) {
             continue;
         }
+        if (p == path) {
+            *memory = *path;
+            p = memory;
+        }
         if (over->field == 0) {
-            apply_segment(&p, scope);
+            apply_segment(memory, scope);
         } else {
-            apply_field(&p, scope);
+            apply_field(memory, scope);
         }
     }
     return p;
@@ -92,14 +98,22 @@ static struct hl7_path resolve(const struct hl7_path *path, const struct record_
 static unsigned count(const struct record *r, const struct record_path *over,
                       const struct record_scope *scope)
 {
-    struct hl7_path p = resolve(path_of(over), scope);
+    struct hl7_path memory, whole;
+    const struct hl7_path *p = resolve(path_of(over), scope, &memory);
     struct str ignored;
-    if (p.rep || p.choose || (p.field == 0 && p.occ)) {
-        p.comp = p.sub = 0;
-        enum hl7_has has = hl7_get(msg_of(r), &p, &ignored);
+    if (p->rep || p->choose || (p->field == 0 && p->occ)) {
+        whole = *p;
+        whole.comp = whole.sub = 0;
+        enum hl7_has has = hl7_get(msg_of(r), &whole, &ignored);
         return has == HL7_VALUE || has == HL7_NULL;
     }
-    return p.field ? hl7_repetitions(msg_of(r), &p) : hl7_occurrences(msg_of(r), p.segment);
+    return p->field ? hl7_repetitions(msg_of(r), p) : hl7_occurrences(msg_of(r), p->segment);
+}
+
+/* MSH-1 and MSH-2 are delimiters, not text with delimiters in it. */
+static bool is_delimiters(const struct hl7_path *p)
+{
+    return p->field && p->field <= 2 && memcmp(p->segment + 1, "SH", 2) == 0;
 }
 
 static enum err_code get(const struct record *r, struct arena *a, const struct record_path *path,
@@ -111,13 +125,12 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
         [HL7_NULL] = HAS_NULL,
         [HL7_VALUE] = HAS_VALUE,
     };
-    struct hl7_path p = resolve(path_of(path), scope);
+    struct hl7_path memory;
+    const struct hl7_path *p = resolve(path_of(path), scope, &memory);
     struct str escaped;
-    enum hl7_has has = hl7_get(msg_of(r), &p, &escaped);
-    *out = (struct value){has_of[has], {"", 0}};
-    /* MSH-1 and MSH-2 are delimiters, not text with delimiters in it. */
-    if (has != HL7_VALUE || (p.field && p.field <= 2 && memcmp(p.segment + 1, "SH", 2) == 0)) {
-        out->text = escaped;
+    enum hl7_has has = hl7_get(msg_of(r), p, &escaped);
+    *out = (struct value){has_of[has], escaped};
+    if (has != HL7_VALUE || is_delimiters(p)) {
         return ERR_NONE;
     }
     enum err_code code = hl7_unescape(a, msg_of(r), escaped, &out->text, e);
@@ -126,7 +139,7 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
         *out = (struct value){HAS_ABSENT, {"", 0}};
         if (e) {
             e->pos += hl7_offset(msg_of(r), escaped);
-            err_at(e, "%s", hl7_path_text(&p, place));
+            err_at(e, "%s", hl7_path_text(p, place));
         }
     }
     return code;

@@ -40,6 +40,21 @@ static int teardown(void **state)
     return 0;
 }
 
+/* With the type of the message filled in, a condition says the same. */
+static void check_given(const struct expr *x, const struct record_scope *scope, enum truth wanted,
+                        const char *text)
+{
+    static const struct expr_known type[] = {
+        {"MSH-9.1", STR_INIT("ADT")}, {"MSH-9.2", STR_INIT("A04")}, {NULL, STR_INIT("")}};
+    const struct expr *left;
+    enum truth settled, t;
+    assert_int_equal(expr_given(arena, x, type, &left, &settled), ERR_NONE);
+    assert_int_equal(expr_test(left, record, arena, scope, &t, NULL), ERR_NONE);
+    if (t != wanted || (settled != TRUTH_UNKNOWN && settled != wanted)) {
+        fail_msg("%s: %d with its type, %d without", text, (int)t, (int)wanted);
+    }
+}
+
 static enum truth test_text(const char *text, const struct record_scope *scope)
 {
     const struct expr *x;
@@ -50,6 +65,7 @@ static enum truth test_text(const char *text, const struct record_scope *scope)
         expr_test(x, record, arena, scope, &t, &e) != ERR_NONE) {
         fail_msg("%s: %s at %zu", text, e.msg, e.pos);
     }
+    check_given(x, scope, t, text);
     return t;
 }
 
@@ -246,12 +262,46 @@ static void test_refused(void **state)
     }
 }
 
+/* What is settled when the type is known, and that nothing else is. */
+static void test_given(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"MSH-9.2 = 'A04'", T},
+        {"MSH-9.2 in ('A01', 'A08')", F},
+        {"not MSH-9.2 = 'A08'", T},
+        {"lower(MSH-9.2) = 'a04' and MSH-9.1 = 'ADT'", T},
+        {"MSH-9.2 is absent", F},
+        {"MSH-9.2 is set or PV1-2 = 'O'", T},
+        {"MSH-9.2 = 'A08' and PV1-2 = 'O'", F},
+        {"MSH-9.2 = 'A04' and PV1-2 = 'O'", U},
+        {"PV1-2 = 'I' and MSH-9.2 = 'A08'", U}, /* asking for PV1-2 may fail */
+        {"PV1-2 = 'I' or MSH-9.2 = 'A04'", U},
+        {"PV1-2 = 'O'", U},
+        {"MSH-9.2 > 5", U}, /* unknown for ever, which is neither */
+        {"MSH-9.3 = 'ADT_A01'", U},
+    };
+    static const struct expr_known type[] = {
+        {"MSH-9.1", STR_INIT("ADT")}, {"MSH-9.2", STR_INIT("A04")}, {NULL, STR_INIT("")}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct expr *x, *left;
+        enum truth settled;
+        assert_int_equal(expr_parse(arena, str_of(rows[i].text), &x, NULL), ERR_NONE);
+        assert_int_equal(expr_bind_record(arena, x, &record_hl7, NULL), ERR_NONE);
+        assert_int_equal(expr_given(arena, x, type, &left, &settled), ERR_NONE);
+        if ((int)settled != rows[i].wanted) {
+            fail_msg("%s: %d", rows[i].text, (int)settled);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truth_tables), cmocka_unit_test(test_states),
-        cmocka_unit_test(test_comparisons),  cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_scope),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_given),     cmocka_unit_test(test_truth_tables),
+        cmocka_unit_test(test_states),    cmocka_unit_test(test_comparisons),
+        cmocka_unit_test(test_functions), cmocka_unit_test(test_scope),
+        cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,5 +1,6 @@
 #include "tests/lib/cm.h"
 
+#include "core/base/buf.h"
 #include "core/hl7/hl7.h"
 #include "tests/lib/guard.h"
 
@@ -273,6 +274,37 @@ static void every_end(void **state)
     guard_free_all();
 }
 
+/* Fields in any order, also behind those whose place a segment keeps, and far into it. */
+static void many_fields(void **state)
+{
+    (void)state;
+    enum { FIELDS = 150, LONG = 61 };
+    struct buf b;
+    const struct hl7_msg *m;
+    buf_init(&b, 1 << 20);
+    buf_addz(&b, "MSH|^~\\&|A|B\rZZZ");
+    for (unsigned f = 1; f <= FIELDS; f++) {
+        buf_printf(&b, "|%u", f);
+        for (unsigned i = 0; f == LONG && i < 70000; i++) {
+            buf_addc(&b, 'x');
+        }
+    }
+    assert_int_equal(hl7_parse(arena, buf_str(&b), NULL, &m, NULL), ERR_NONE);
+    static const unsigned order[] = {1,  150, 2,  63, 64, 65,  60, 62, 61,  66,
+                                     65, 3,   64, 63, 1,  100, 99, 98, 151, 60};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        struct hl7_path at = {.segment = "ZZZ", .field = order[i]};
+        struct str value;
+        char wanted[16];
+        snprintf(wanted, sizeof wanted, "%u", order[i]);
+        enum hl7_has has = hl7_get(m, &at, &value);
+        assert_int_equal(has, order[i] <= FIELDS ? HL7_VALUE : HL7_ABSENT);
+        assert_true(has == HL7_ABSENT || str_starts(value, str_of(wanted)));
+        assert_true(has == HL7_ABSENT || order[i] == LONG || str_is(value, wanted));
+    }
+    buf_release(&b);
+}
+
 static void places(void **state)
 {
     (void)state;
@@ -297,7 +329,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(read_paths), cmocka_unit_test(refuse_paths), cmocka_unit_test(write_paths),
-        cmocka_unit_test(look_up),    cmocka_unit_test(every_end),    cmocka_unit_test(places),
+        cmocka_unit_test(look_up),    cmocka_unit_test(every_end),    cmocka_unit_test(many_fields),
+        cmocka_unit_test(places),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

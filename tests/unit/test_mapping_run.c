@@ -274,6 +274,46 @@ static void test_each_and_otherwise(void **state)
     assert_string_equal(m.reason, "no rule applies");
 }
 
+/*
+ * A mapping is made ready for the types that it names. That holds for messages that say just this
+ * type; others of the same type are asked as the rules stand.
+ */
+static void test_types(void **state)
+{
+    (void)state;
+#define TYPED(when)                                                                                \
+    "<mapping name=\"a\" version=\"3\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">"             \
+    "<for message=\"ADT^A04 ADT^A08\"/><patient from=\"PID-3.1\"/>"                                \
+    "<ignore when=\"MSH-9.2 = 'A08' and PV1-2 = 'I'\" reason=\"in-patient\"/>"                     \
+    "<event type=\"visit.voided\" when=\"" when "\"><field name=\"visit_key\" from=\"PV1-19\" "    \
+    "kind=\"v\"/></event></mapping>"
+#define SAYS(type, more)                                                                           \
+    "MSH|^~\\&|A|B|||20260311090000||" type "|7|P|2.5\rPID|1||7\r"                                 \
+    "PV1|1|O|||||||||||||||||V1\r" more
+    static const struct {
+        const char *mapping, *message;
+        size_t events;
+    } rows[] = {
+        {TYPED("MSH-9.2 = 'A04'"), SAYS("ADT^A04", ""), 1},
+        {TYPED("MSH-9.2 = 'A04'"), SAYS("ADT^A08", ""), 0},
+        {TYPED("MSH-9.2 = 'A04'"), SAYS("ADT^ A04", ""), 0},
+        {TYPED("MSH-9.2 = ' A04'"), SAYS("ADT^ A04", ""), 1},
+        {TYPED("MSH-9.2 = 'A04'"), SAYS("ADT", "EVN|A04\r"), 0},
+        {TYPED("MSH-9.2 is not set"), SAYS("ADT", "EVN|A04\r"), 1},
+        {TYPED("MSH-9.2 = 'A04' and PV1-2 = 'O'"), SAYS("ADT^A04", ""), 1},
+        {TYPED("MSH-9.2 = 'A04' and PV1-2 = 'I'"), SAYS("ADT^A04", ""), 0},
+        {TYPED("PV1-2 = 'O' or MSH-9.2 = 'A08'"), SAYS("ADT^A04", ""), 1},
+        {TYPED("MSH-9.1 = 'ADT'"), SAYS("ADT^A04", ""), 1},
+        {TYPED("MSH-9.1 = 'ADT'"), SAYS("ADT^A05", ""), 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct mapped m = run(rows[i].mapping, NULL, rows[i].message, ID);
+        if (m.count != rows[i].events) {
+            fail_msg("row %zu: %zu events, not %zu", i, m.count, rows[i].events);
+        }
+    }
+}
+
 /* A message with more events than a message may have is kept, not cut. */
 static void test_limit(void **state)
 {
@@ -332,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_time),
         cmocka_unit_test(test_each_and_otherwise),
+        cmocka_unit_test(test_types),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_no_memory),
     };

@@ -23,7 +23,7 @@ struct xml_limits {
     size_t bytes;        /* of a document */
     size_t start_tag;    /* of one start tag; an attribute named `value` is not counted, since FHIR
                             keeps attachments there */
-    size_t value;        /* of one attribute */
+    size_t value;        /* of one attribute, of one text */
     size_t name;         /* of an element, an attribute, a prefix */
     size_t nodes;        /* elements, attributes and texts of a document */
     unsigned depth;      /* of elements */

@@ -120,6 +120,12 @@ static void no_message(void *ctx, xmlErrorPtr error)
     (void)ctx, (void)error;
 }
 
+/* What libxml2 would print about a path that it gave up. */
+static void no_text(void *ctx, const char *format, ...)
+{
+    (void)ctx, (void)format;
+}
+
 static void release(void *object)
 {
     xmlXPathFreeCompExpr(object);
@@ -252,7 +258,9 @@ enum err_code xml_path_find(const struct xml_tree *tree, const struct xml_path *
     x->nsNr = p->count;
     x->opCount = tree->steps;
     x->opLimit = MAX_STEPS;
+    xmlSetGenericErrorFunc(NULL, no_text);
     xmlXPathObject *found = xmlXPathCompiledEval(p->compiled, x);
+    xmlSetGenericErrorFunc(NULL, NULL);
     t.own->steps = x->opCount;
     x->namespaces = NULL;
     x->nsNr = 0;

@@ -107,6 +107,9 @@ static enum err_code next_text(struct xml_scan *s, struct xml_token *t, struct e
         }
         return ERR_NONE;
     }
+    if (t->raw.n > s->limits.value) {
+        return bad(s, from, ERR_LIMIT, "a text is too long", e);
+    }
     enum err_code code = check_references(s, t->raw, e);
     return code == ERR_NONE ? count_node(s, from, e) : code;
 }

@@ -19,9 +19,22 @@ const struct xml_node *xml_wrap(const xmlNode *n)
 
 /* ---- from bytes ---- */
 
-static void no_message(void *ctx, xmlErrorPtr error)
+/* The first thing that libxml2 did not like. Its text may hold values and is not looked at. */
+struct complaint {
+    int code, line;
+    size_t pos;
+};
+
+static void note(void *ctx, xmlErrorPtr error)
 {
-    (void)ctx, (void)error; /* its text may hold values: the code and the place are read instead */
+    const xmlParserCtxt *ctxt = ctx;
+    struct complaint *c = ctxt->_private;
+    const xmlParserInput *in = ctxt->input;
+    if (c->code == 0) {
+        c->code = error->code;
+        c->line = error->line;
+        c->pos = in && in->cur ? in->consumed + (size_t)(in->cur - in->base) : 0;
+    }
 }
 
 /* The gate lets none through; if it ever did, this ends the parser before it reads a declaration.
@@ -53,37 +66,36 @@ static const char *reason(int code)
     }
 }
 
-static enum err_code refused(struct str text, xmlParserCtxt *ctxt, struct err *e)
+static enum err_code refused(struct str text, const struct complaint *c, struct err *e)
 {
-    const xmlError *last = xmlCtxtGetLastError(ctxt);
-    int code = last ? last->code : XML_ERR_INTERNAL_ERROR;
-    const char *what = reason(code);
+    const char *what = reason(c->code);
     char own[64];
-    if (code == XML_ERR_NO_MEMORY) {
+    if (c->code == XML_ERR_NO_MEMORY) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a document");
     }
-    snprintf(own, sizeof own, "the document is not well-formed (libxml2 code %d)", code);
-    long at = xmlByteConsumed(ctxt);
-    size_t pos = at > 0 && (size_t)at < text.n ? (size_t)at : text.n;
+    snprintf(own, sizeof own, "the document is not well-formed (libxml2 code %d)", c->code);
+    size_t pos = c->pos < text.n ? c->pos : text.n;
     xml_bad(text, pos, ERR_SYNTAX, what ? what : own, e);
-    return last && last->line > 0 ? err_at(e, "line %d", last->line) : ERR_SYNTAX;
+    return c->line > 0 ? err_at(e, "line %d", c->line) : ERR_SYNTAX;
 }
 
 static enum err_code parse(struct str text, xmlDoc **out, struct err *e)
 {
+    struct complaint complaint = {.code = 0};
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     if (!ctxt) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a document");
     }
     ctxt->sax->internalSubset = no_doctype;
-    ctxt->sax->serror = no_message;
+    ctxt->sax->serror = note;
+    ctxt->_private = &complaint;
     *out = xmlCtxtReadMemory(ctxt, text.p, (int)text.n, NULL, "UTF-8",
                              XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
                                  XML_PARSE_NOCDATA | XML_PARSE_COMPACT | XML_PARSE_BIG_LINES |
                                  XML_PARSE_IGNORE_ENC);
     enum err_code code = ERR_NONE;
     if (!*out || !ctxt->wellFormed || !ctxt->nsWellFormed || (*out)->intSubset) {
-        code = refused(text, ctxt, e);
+        code = refused(text, &complaint, e);
         xmlFreeDoc(*out);
         *out = NULL;
     }
@@ -152,7 +164,12 @@ static enum err_code read_document(struct arena *a, struct str text, enum xml_ki
     }
     enum err_code code = xml_gate(text, limits, e);
     size_t begin = str_find(text, '<', 0);
-    code = code == ERR_NONE ? parse(str_cut(text, begin, text.n), doc, e) : code;
+    if (code == ERR_NONE) { /* blanks before an XML declaration are no crime */
+        code = parse(str_cut(text, begin, text.n), doc, e);
+        if (code != ERR_NONE && e) {
+            e->pos += begin;
+        }
+    }
     if (code == ERR_NONE && includes(xmlDocGetRootElement(*doc))) {
         xmlFreeDoc(*doc);
         return ERR(e, ERR_REFUSED, 0, "the document wants to include others");
@@ -268,7 +285,11 @@ const char *xml_place(const struct xml_tree *t, const struct xml_node *node, cha
     long line = xmlGetLineNo(n);
     n = n->type == XML_TEXT_NODE ? n->parent : n;
     size_t room = sizeof path - (line > 0 ? sizeof "line 100000: " : 0);
-    for (; n && n->type != XML_DOCUMENT_NODE; n = n == t->subject ? NULL : n->parent) {
+    for (; n && n->type != XML_DOCUMENT_NODE; n = n->parent) {
+        if (n == t->subject && path[0]) {
+            n = NULL;
+            break;
+        }
         step_text(n, step, sizeof step);
         size_t have = strlen(path), more = strlen(step);
         if (have + more + sizeof "…/" > room) {
@@ -280,7 +301,7 @@ const char *xml_place(const struct xml_tree *t, const struct xml_node *node, cha
             path[more] = '/';
         }
     }
-    const char *cut = n ? "…/" : "";
+    const char *cut = n && n->type != XML_DOCUMENT_NODE ? "…/" : "";
     if (line > 0) {
         snprintf(out, XML_PLACE, "line %ld: %s%s", line, cut, path);
     } else {

@@ -81,6 +81,10 @@ struct adapter_ops {
                            struct adapter **out, struct err *e);
     /* `reply` may be empty: the peer asked for none. The ticket is used up. */
     void (*reply)(struct adapter *a, void *ticket, struct str reply);
+    /* The same for transports that tell the outcome themselves; used instead unless NULL. KNOWN is
+     * not told apart from TAKEN; a REFUSED message was kept (in quarantine) unless it is too large.
+     */
+    void (*answer)(struct adapter *a, void *ticket, enum adapter_outcome outcome, struct str reply);
     /* What became of a submitted file; once for each. NULL for adapters that submit none. */
     void (*finished)(struct adapter *a, void *ticket, const struct adapter_result *result);
     /* There is room again: after a submit that was refused. */

@@ -21,6 +21,7 @@ struct bundle {
     size_t parts, taken, answered; /* messages; what stands in front of them counts too */
     struct str *replies;           /* [parts], empty when none is wanted */
     bool wanted;                   /* does anybody ask for replies, if only to errors? */
+    bool again;                    /* one of them is to be sent again */
     bool failed;                   /* no memory for a reply: then there is none at all */
 };
 

@@ -125,6 +125,7 @@ static void expect(struct adapter_host *h, enum sequence_is is)
                  is == SEQUENCE_START ? "start" : "resynchronized", expected);
     }
     bool ok = job_expects(j, refused, expected, clock_now(), &e) == ERR_NONE;
+    j->again = !ok;
     host_answer(h, j, ok ? j->reply : j->retry);
 }
 

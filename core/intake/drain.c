@@ -14,6 +14,7 @@ void drain_put(struct adapter_host *h, size_t max)
         while (n-- > 0) {
             struct job *j = jobs_pop(&h->waiting);
             adapter_count(h, j->refused ? "refused" : j->spooled ? "spooled" : "try_again", 1);
+            j->again = !(j->refused || j->spooled);
             host_answer(h, j, j->refused || j->spooled ? j->reply : j->retry);
         }
     }

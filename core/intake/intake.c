@@ -94,13 +94,33 @@ static size_t pending(const struct adapter_host *h)
     return h->waiting.count + h->flying.count;
 }
 
+static void answer(struct adapter_host *h, void *ticket, enum adapter_outcome outcome,
+                   struct str reply)
+{
+    if (h->ops->answer) {
+        h->ops->answer(h->adapter, ticket, outcome, reply);
+    } else {
+        h->ops->reply(h->adapter, ticket, reply);
+    }
+}
+
 void host_answer(struct adapter_host *h, struct job *j, struct str reply)
 {
     struct bundle *b = j->bundle;
+    bool bad = j->refused || (j->p.mapped.state == MAPPING_QUARANTINED && !h->s.accept_quarantined);
     if (!b) {
-        h->ops->reply(h->adapter, j->ticket, reply);
-    } else if (bundle_answer(b, j->place, reply, j->retry.n > 0)) {
-        h->ops->reply(h->adapter, b->ticket, bundle_reply(b, job_reply_id(b->arena), clock_now()));
+        answer(h, j->ticket,
+               j->again ? ADAPTER_RETRY
+               : bad    ? ADAPTER_REFUSED
+                        : ADAPTER_TAKEN,
+               reply);
+        host_job_done(h, j);
+        return;
+    }
+    b->again |= j->again;
+    if (bundle_answer(b, j->place, reply, j->retry.n > 0)) {
+        answer(h, b->ticket, b->again ? ADAPTER_RETRY : ADAPTER_TAKEN,
+               bundle_reply(b, job_reply_id(b->arena), clock_now()));
         bundle_free(&b);
     }
     host_job_done(h, j);
@@ -121,6 +141,7 @@ void host_answer_retry(struct adapter_host *h, struct jobs *l)
     while (n-- > 0) {
         struct job *j = jobs_pop(l);
         adapter_count(h, j->refused ? "refused" : "try_again", 1);
+        j->again = !j->refused;
         host_answer(h, j, j->refused ? j->reply : j->retry);
     }
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <iconv.h>
+#include <stdint.h>
 
 static const struct {
     const char *name, *iconv;
@@ -104,6 +105,65 @@ static enum err_code convert(struct arena *a, enum charset c, bool encode, struc
     return ERR_NONE;
 }
 
+/*
+ * CP949 is what most Korean exports are written in, and iconv takes three tables for each character
+ * of it. All its characters are of two bytes and in the first plane: one table, asked of iconv
+ * once.
+ */
+enum { LEAD_FIRST = 0x81, LEAD_LAST = 0xfe, TRAIL_FIRST = 0x41, TRAIL_LAST = 0xfe };
+static uint16_t cp949[LEAD_LAST - LEAD_FIRST + 1][TRAIL_LAST - TRAIL_FIRST + 1];
+
+static bool load_cp949(void)
+{
+    static bool loaded;
+    iconv_t cd = loaded ? (iconv_t)-1 : iconv_open("UTF-16LE", "CP949");
+    if (loaded || cd == (iconv_t)-1) {
+        return loaded;
+    }
+    for (int lead = LEAD_FIRST; lead <= LEAD_LAST; lead++) {
+        for (int trail = TRAIL_FIRST; trail <= TRAIL_LAST; trail++) {
+            char in[2] = {(char)lead, (char)trail}, *from = in;
+            unsigned char out[4];
+            char *to = (char *)out;
+            size_t left = sizeof in, space = sizeof out;
+            iconv(cd, NULL, NULL, NULL, NULL);
+            if (iconv(cd, &from, &left, &to, &space) == 0 && left == 0 && space == 2) {
+                cp949[lead - LEAD_FIRST][trail - TRAIL_FIRST] = (uint16_t)(out[0] | out[1] << 8);
+            }
+        }
+    }
+    iconv_close(cd);
+    loaded = true;
+    return true;
+}
+
+static enum err_code decode_cp949(struct arena *a, struct str in, struct str *out, struct err *e)
+{
+    char *to = arena_alloc(a, in.n + in.n / 2 + TEXT_CHAR); /* two bytes become three at most */
+    size_t n = 0;
+    if (!to) {
+        return ERR(e, ERR_NOMEM, 0, "no memory to convert %s", sets[CHARSET_CP949].name);
+    }
+    for (size_t i = 0; i < in.n; i++) {
+        unsigned char lead = (unsigned char)in.p[i];
+        if (lead < 0x80) {
+            to[n++] = (char)lead;
+            continue;
+        }
+        unsigned char trail = i + 1 < in.n ? (unsigned char)in.p[i + 1] : 0;
+        bool pair =
+            lead >= LEAD_FIRST && lead <= LEAD_LAST && trail >= TRAIL_FIRST && trail <= TRAIL_LAST;
+        unsigned c = pair ? cp949[lead - LEAD_FIRST][trail - TRAIL_FIRST] : 0;
+        if (!c) {
+            return ERR(e, ERR_CHARSET, i, "bytes are not valid %s", sets[CHARSET_CP949].name);
+        }
+        n += text_put(c, to + n);
+        i++;
+    }
+    *out = (struct str){to, n};
+    return ERR_NONE;
+}
+
 enum err_code charset_decode(struct arena *a, enum charset from, struct str in, struct str *out,
                              struct err *e)
 {
@@ -119,6 +179,9 @@ enum err_code charset_decode(struct arena *a, enum charset from, struct str in, 
         from != CHARSET_ISO2022JP && is_ascii(in, &bad)) {
         *out = in;
         return ERR_NONE;
+    }
+    if (from == CHARSET_CP949 && load_cp949()) {
+        return decode_cp949(a, in, out, e);
     }
     return convert(a, from, false, in, out, e);
 }

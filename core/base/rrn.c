@@ -82,6 +82,12 @@ static bool find(struct str s, size_t *from, size_t *begin, struct rrn *out)
     bool after_digit = false;
     for (size_t i = *from; i < s.n;) {
         size_t at = i;
+        unsigned char c = (unsigned char)s.p[i];
+        if (c != 0xef && !is_digit((char)c)) { /* neither a digit nor a full-width one */
+            after_digit = false;
+            i++;
+            continue;
+        }
         bool digit = is_digit(text_plain(text_next(s, &i)));
         char text[WINDOW];
         size_t n = digit && !after_digit ? number_at(text, window(s, at, text), false, out) : 0;

@@ -138,8 +138,16 @@ int64_t table_skipped(const struct table *t)
 
 /* ---- rows that are no data ---- */
 
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
 static bool is_empty(const struct raw_row *row)
 {
+    if (row->count && row->cells[0].n && !is_blank(row->cells[0].p[0])) {
+        return false;
+    }
     for (size_t i = 0; i < row->count; i++) {
         if (str_trim(row->cells[i]).n) {
             return false;
@@ -156,7 +164,7 @@ static bool is_header(const struct table *t, const struct raw_row *row)
     }
     for (size_t i = 0; i < t->count; i++) {
         struct str cell = str_trim(row->cells[i]);
-        if (cell.n && !str_eq(cell, t->header[i])) {
+        if (cell.n && (cell.p[0] != t->header[i].p[0] || !str_eq(cell, t->header[i]))) {
             return false;
         }
     }
@@ -189,13 +197,32 @@ static struct str bare_word(struct str s)
     return s;
 }
 
+/* Most cells are seen at their first character not to be a word for a total. */
+static bool may_be_total(struct str s)
+{
+    static const char *const first[] = {"합", "총", "소", "누", "계", "전", "[", "(", "*"};
+    if (s.n < 3 || s.n > 48) {
+        return false;
+    }
+    char c = s.p[0];
+    if ((unsigned char)c < 0x80 && c != '[' && c != '(' && c != '*') {
+        return c == 't' || c == 'T' || c == 's' || c == 'S' || c == 'g' || c == 'G';
+    }
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        if (c == first[i][0] && str_starts(s, str_of(first[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool total_word(struct arena *a, struct str cell, bool first)
 {
     static const char *const words[] = {"합계", "총계",  "소계",     "총합계",
                                         "누계", "total", "subtotal", "grandtotal"};
     static const char *const weaker[] = {"합",     "계",     "총",       "전체", "총건수",
                                          "총인원", "총금액", "총인원수", "sum"};
-    if (cell.n < 3 || cell.n > 48 || (cell.p[0] >= '0' && cell.p[0] <= '9')) {
+    if (!may_be_total(cell)) {
         return false;
     }
     struct header_key key = header_key(a, cell);
@@ -235,6 +262,11 @@ static enum err_code place(const struct table *t, int64_t row, size_t column, st
     return err_at(e, "row %lld, column %.*s", (long long)row, (int)n, header.p);
 }
 
+static bool sign(char c)
+{
+    return c == '=' || c == '+' || c == '-' || c == '@';
+}
+
 /*
  * A text that a spreadsheet would run: =SUM(A1:A3), =A1, @SUM(…), +cmd|…  Not a formula: "===
  * 메모",
@@ -242,7 +274,7 @@ static enum err_code place(const struct table *t, int64_t row, size_t column, st
  */
 static bool is_formula(struct str s)
 {
-    if (s.n < 2 || !strchr("=+-@", s.p[0])) {
+    if (s.n < 2) {
         return false;
     }
     size_t i = 1;
@@ -279,10 +311,15 @@ static enum err_code fill_down(struct table *t, size_t i, struct err *e)
 static enum err_code shape_cell(struct table *t, struct str cell, size_t i, struct err *problem)
 {
     const struct header_column *c = t->columns[i];
-    cell = str_trim(cell);
-    if (t->csv && cell.n > 1 && strchr("=+-@", cell.p[0])) {
-        cell = unwrapped(cell);
-        if (is_formula(cell)) {
+    if (cell.n &&
+        (cell.p[0] <= ' ' || cell.p[cell.n - 1] <= ' ')) { /* also UTF-8: char is signed */
+        cell = str_trim(cell);
+    }
+    if (t->csv && cell.n > 1 && sign(cell.p[0])) {
+        struct str inside = unwrapped(cell);
+        bool literal = inside.n < cell.n;
+        cell = inside;
+        if (!literal && is_formula(cell)) {
             return ERR(problem, ERR_REFUSED, 0, "holds a formula: export values");
         }
     }

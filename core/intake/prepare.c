@@ -56,6 +56,9 @@ enum err_code prepare_message(const struct prepare_settings *s, struct arena *a,
 {
     *p = (struct prepared){.raw = raw, .control_id = given, .type = STR("")};
     enum content content = content_of(raw);
+    if (content == CONTENT_ROW) {
+        return prepare_row(s, a, at, p, e);
+    }
     return content == CONTENT_XML || content == CONTENT_JSON ? prepare_xml(s, a, at, p, e)
                                                              : prepare_hl7(s, a, at, p, e);
 }

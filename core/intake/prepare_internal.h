@@ -15,6 +15,8 @@ enum err_code prepare_hl7_text(const struct prepare_settings *s, struct arena *a
 /* A document in XML or FHIR JSON. */
 enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, usec at,
                           struct prepared *p, struct err *e);
+enum err_code prepare_row(const struct prepare_settings *s, struct arena *a, usec at,
+                          struct prepared *p, struct err *e);
 
 /* The message cannot be read: it goes to quarantine, p->mapped.problem says why. */
 void prepare_unread(const struct prepare_settings *s, struct prepared *p);

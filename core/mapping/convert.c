@@ -26,11 +26,25 @@ static bool left_out(const struct convert_rules *rules, struct str *out)
     return rules->partial == PARTIAL_LEAVE_OUT;
 }
 
+static enum err_code parse_time(const struct convert_rules *rules, struct str in,
+                                struct hl7_time *out, struct err *e)
+{
+    struct hl7_time about;
+    struct sheet_hints hints = {.year = rules->year};
+    if (!rules->sheet) {
+        return hl7_time_parse(in, out, e);
+    }
+    if (rules->about.n && sheet_time_parse(rules->about, &hints, &about, NULL) == ERR_NONE) {
+        hints.about = &about;
+    }
+    return sheet_time_parse(in, &hints, out, e);
+}
+
 static enum err_code to_date(const struct convert_rules *rules, struct arena *a, struct str in,
                              struct str *out, struct err *e)
 {
     struct hl7_time t;
-    enum err_code rc = hl7_time_parse(in, &t, e);
+    enum err_code rc = parse_time(rules, in, &t, e);
     if (rc != ERR_NONE) {
         return rc;
     }
@@ -45,7 +59,7 @@ static enum err_code to_time(const struct convert_rules *rules, struct arena *a,
                              struct str *out, struct err *e)
 {
     struct hl7_time t;
-    enum err_code rc = hl7_time_parse(in, &t, e);
+    enum err_code rc = parse_time(rules, in, &t, e);
     if (rc != ERR_NONE) {
         return rc;
     }
@@ -84,6 +98,33 @@ static enum err_code to_whole(struct arena *a, struct str in, bool commas, struc
     *number = value;
     char text[NUM_TEXT];
     return keep(a, num_text(value, 1, text), out, e);
+}
+
+static enum err_code put_number(struct arena *a, int64_t value, struct str *out, struct err *e)
+{
+    char *text = arena_printf(a, "%lld", (long long)value);
+    *out = str_of(text);
+    return text ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a value");
+}
+
+static enum err_code to_amount(const struct convert_rules *rules, struct arena *a, struct str in,
+                               struct str *out, struct err *e)
+{
+    int64_t value;
+    bool man = rules->as == CONVERT_KRW_MAN;
+    if (!rules->sheet && !man) {
+        return to_whole(a, in, true, out, &value, e);
+    }
+    enum err_code rc = sheet_amount(in, man, &value, e);
+    return rc == ERR_NONE ? put_number(a, value, out, e) : rc;
+}
+
+static enum err_code from_sheet_minutes(struct arena *a, struct str in, struct str *out,
+                                        struct err *e)
+{
+    int64_t value;
+    enum err_code rc = sheet_minutes(in, &value, e);
+    return rc == ERR_NONE ? put_number(a, value, out, e) : rc;
 }
 
 struct unit {
@@ -156,8 +197,10 @@ static enum err_code to_measure(const struct measure *m, const struct convert_ru
     return keep(a, num_text(value / unit->divide, 1, text), out, e);
 }
 
-static enum err_code to_bool(struct str in, struct str *out, struct err *e)
+static enum err_code to_bool(const struct convert_rules *rules, struct str in, struct str *out,
+                             struct err *e)
 {
+    bool value;
     static const char *const yes[] = {"y", "yes", "true", "t", "1"};
     static const char *const no[] = {"n", "no", "false", "f", "0"};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
@@ -169,6 +212,10 @@ static enum err_code to_bool(struct str in, struct str *out, struct err *e)
             *out = STR("false");
             return ERR_NONE;
         }
+    }
+    if (rules->sheet && sheet_bool(in, &value)) {
+        *out = value ? STR("true") : STR("false");
+        return ERR_NONE;
     }
     return ERR(e, ERR_VALUE, 0, "is neither yes nor no");
 }
@@ -228,15 +275,19 @@ enum err_code convert(const struct convert_rules *rules, struct arena *a, struct
     case CONVERT_TIME:
         return to_time(rules, a, in, out, e);
     case CONVERT_INT:
-        return to_whole(a, in, false, out, &number, e);
+        return to_whole(a, rules->sheet ? sheet_count(in) : in, rules->sheet, out, &number, e);
     case CONVERT_KRW:
-        return to_whole(a, in, true, out, &number, e);
+    case CONVERT_KRW_MAN:
+        return to_amount(rules, a, in, out, e);
     case CONVERT_MINUTES:
+        if (rules->sheet && !rules->has_unit) {
+            return from_sheet_minutes(a, in, out, e);
+        }
         return to_measure(&minutes_measure, rules, a, in, out, e);
     case CONVERT_DAYS:
         return to_measure(&days_measure, rules, a, in, out, e);
     case CONVERT_BOOL:
-        return to_bool(in, out, e);
+        return to_bool(rules, in, out, e);
     case CONVERT_PHONE:
     case CONVERT_PHONE_MOBILE:
     case CONVERT_PHONE_FIXED:

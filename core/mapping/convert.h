@@ -11,6 +11,8 @@
 #include "core/base/err.h"
 #include "core/base/rrn.h"
 
+#include <stdint.h>
+
 /* What each does, and its name in mapping files: README.md. */
 enum conversion {
     CONVERT_TEXT,
@@ -19,6 +21,7 @@ enum conversion {
     CONVERT_TIME,
     CONVERT_INT,
     CONVERT_KRW,
+    CONVERT_KRW_MAN, /* 만원: 35 is 350,000 */
     CONVERT_MINUTES,
     CONVERT_DAYS,
     CONVERT_BOOL,
@@ -41,10 +44,13 @@ enum partial { PARTIAL_REFUSE, PARTIAL_LEAVE_OUT, PARTIAL_START };
 struct convert_rules {
     enum conversion as;
     enum partial partial;
-    bool has_unit;   /* of minutes and days: the unit is elsewhere, not in the value (M30) */
-    struct str unit; /* what it says; empty: minutes, and no days */
-    bool has_offset; /* the message's own offset from UTC (MSH-7), else the site's zone */
-    int offset;      /* seconds east */
+    bool has_unit;    /* of minutes and days: the unit is elsewhere, not in the value (M30) */
+    struct str unit;  /* what it says; empty: minutes, and no days */
+    bool has_offset;  /* the message's own offset from UTC (MSH-7), else the site's zone */
+    int offset;       /* seconds east */
+    bool sheet;       /* written by people into a list: the forms of convert_sheet.c count too */
+    struct str about; /* a date of the same message, for dates without a year; empty: none */
+    int year;         /* of the message, for years of two digits */
 };
 
 /*
@@ -71,6 +77,23 @@ struct hl7_time {
 };
 enum err_code hl7_time_parse(struct str in, struct hl7_time *out, struct err *e);
 usec hl7_time_instant(const struct hl7_time *t, const struct convert_rules *rules);
+
+/*
+ * Lists that people keep, in a hospital's spreadsheet or an EMR's export. Dates with separators,
+ * Korean words, years of two digits, days without a year, serial numbers; am and pm; amounts with
+ * 만 and 원; yes and no in words and marks. What could be read in two ways is ERR_VALUE.
+ */
+struct sheet_hints {
+    int year;                     /* this one */
+    const struct hl7_time *about; /* a day without a year is near this one; NULL: refused */
+};
+enum err_code sheet_time_parse(struct str in, const struct sheet_hints *hints, struct hl7_time *out,
+                               struct err *e);
+/* In won; a bare number counts 만원 when `ten_thousands`. */
+enum err_code sheet_amount(struct str in, bool ten_thousands, int64_t *out, struct err *e);
+enum err_code sheet_minutes(struct str in, int64_t *out, struct err *e);
+struct str sheet_count(struct str in); /* 3회차 → 3 */
+bool sheet_bool(struct str in, bool *out);
 
 /* Parts of a name as the source has them; `family` and `given` may be empty. */
 struct str convert_name(struct arena *a, struct str family, struct str given);

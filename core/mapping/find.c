@@ -191,6 +191,13 @@ static enum err_code translate(const struct rule *rule, struct str in, struct st
     return ERR(e, ERR_VALUE, 0, "is not in code table %s", rule->table->name);
 }
 
+enum err_code find_time(const struct run *r, struct str in, struct hl7_time *out, struct err *e)
+{
+    struct sheet_hints hints = {.year = r->year};
+    return record_format(r->record) == RECORD_TABLE ? sheet_time_parse(in, &hints, out, e)
+                                                    : hl7_time_parse(in, out, e);
+}
+
 /* The day that makes a key with the value; false when the message does not tell it. */
 static enum err_code key_day(const struct run *r, const struct rule *rule, const struct spot *at,
                              int32_t *day, bool *told, struct err *e)
@@ -203,7 +210,7 @@ static enum err_code key_day(const struct run *r, const struct rule *rule, const
         return ERR_NONE;
     }
     enum err_code rc = find_text(r, rule->per, at->scope, &v, e);
-    *told = rc == ERR_NONE && v.has == HAS_VALUE && hl7_time_parse(v.text, &t, NULL) == ERR_NONE &&
+    *told = rc == ERR_NONE && v.has == HAS_VALUE && find_time(r, v.text, &t, NULL) == ERR_NONE &&
             t.precision >= PRECISION_DAY;
     if (*told) {
         *day = day_of(t.at.year, t.at.month, t.at.day);
@@ -274,6 +281,15 @@ static enum err_code to_value(const struct run *r, const struct rule *rule, cons
     struct convert_rules rules = rule->convert;
     rules.has_offset = r->has_offset;
     rules.offset = r->offset;
+    rules.year = r->year;
+    if (rule->about) {
+        struct value about;
+        enum err_code rc = find_text(r, rule->about, at->scope, &about, e);
+        if (rc != ERR_NONE) {
+            return rc;
+        }
+        rules.about = about.text;
+    }
     if (rule->unit) {
         struct value unit;
         enum err_code rc = find_text(r, rule->unit, at->scope, &unit, e);

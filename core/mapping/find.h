@@ -26,6 +26,7 @@ struct run {
     struct key_memory *keys;
     bool has_offset; /* MSH-7 names one: it holds for all times of the message */
     int offset;
+    int year; /* when the message was received: years of two digits are near it */
 };
 
 struct spot {
@@ -46,6 +47,9 @@ enum err_code find_text(const struct run *r, const struct record_path *path,
 /* ERR_VALUE, ERR_REFUSED, ERR_CHARSET with the place; ERR_NOMEM. */
 enum err_code find_value(const struct run *r, const struct rule *rule, const struct spot *at,
                          struct found *out, struct err *e);
+
+/* A time in the notation of the message's format. ERR_VALUE. */
+enum err_code find_time(const struct run *r, struct str in, struct hl7_time *out, struct err *e);
 
 /* Does the condition hold? Unknown does not. NULL always holds. */
 enum err_code find_holds(const struct run *r, const struct expr *when,

@@ -34,8 +34,9 @@ static void load_types(struct loader *l, const struct xml_node *n, struct mappin
         }
         if (caret == 0 || (caret + 1 >= word.n && !plain) || m->type_count == MAX_MESSAGE_TYPES) {
             PROBLEM(l, n, "\"%.*s\" is not a message type: write %s", STR_ARG(word),
-                    m->names.format == RECORD_XML ? "the name of the root element"
-                                                  : "ADT^A04, or ADT^* for all of them");
+                    m->names.format == RECORD_XML     ? "the name of the root element"
+                    : m->names.format == RECORD_TABLE ? "row^new, row^changed, or row^* for both"
+                                                      : "ADT^A04, or ADT^* for all of them");
             continue;
         }
         types[m->type_count++] = (struct message_type){
@@ -104,6 +105,17 @@ static void load_namespaces(struct loader *l, const struct xml_node *root, struc
     m->names.xml = names;
 }
 
+/* <columns> and <key>: what the paths of this file may name. */
+static void load_headers(struct loader *l, const struct xml_node *root, struct mapping *m)
+{
+    const struct xml_node *n = xml_child(root, "columns");
+    if (m->names.format == RECORD_TABLE) {
+        m->names.headers = load_columns(l, root);
+    } else if (n || (n = xml_child(root, "key"))) {
+        PROBLEM(l, n, "columns are for format=\"table\" only: remove them");
+    }
+}
+
 static const struct mapping *load_mapping(struct loader *l, const struct xml_node *root)
 {
     struct mapping *m = arena_alloc(l->a, sizeof *m);
@@ -115,6 +127,7 @@ static const struct mapping *load_mapping(struct loader *l, const struct xml_nod
     m->names.format = format_of(xml_attr_or(root, "format", ""));
     l->names = &m->names;
     load_namespaces(l, root, m);
+    load_headers(l, root, m);
     m->name = arena_z(l->a, str_of(xml_attr_or(root, "name", "")));
     m->label =
         arena_printf(l->a, "%s@%s", m->name ? m->name : "", xml_attr_or(root, "version", "0"));
@@ -148,6 +161,13 @@ static const char *tables_of(struct arena *a, const char *folder)
 {
     const char *own = arena_printf(a, "%s/tables", folder);
     return own && file_exists(own) ? own : arena_printf(a, "%s/../tables", folder);
+}
+
+/* So does the dictionary of headers. */
+static const char *headers_of(struct arena *a, const char *folder)
+{
+    const char *own = arena_printf(a, "%s/headers.xml", folder);
+    return own && file_exists(own) ? own : arena_printf(a, "%s/../headers.xml", folder);
 }
 
 static const char *folder_of(struct arena *a, const char *path)
@@ -201,24 +221,36 @@ static void check_names(const struct mapping_set *m, struct problems *p)
 
 /* Over the bytes of all mappings and tables that are used, names left out: a set that was moved
  * is the same set. */
+static bool digest_file(unsigned char all[SHA256_BYTES], struct arena *a, const char *path,
+                        struct problems *p)
+{
+    unsigned char sum[SHA256_BYTES];
+    struct str bytes;
+    struct err e;
+    if (file_read(a, path, MAX_DIGEST, &bytes, &e) != ERR_NONE) {
+        problem_add(p, path, 0, "%s", e.msg);
+        return false;
+    }
+    struct str parts[2] = {{(const char *)all, SHA256_BYTES}, bytes};
+    sha256_of(parts, 2, sum);
+    memcpy(all, sum, SHA256_BYTES);
+    arena_reset(a);
+    return true;
+}
+
 static void make_digest(struct mapping_set *m, char **files, size_t count, struct problems *p)
 {
-    unsigned char sum[SHA256_BYTES], all[SHA256_BYTES] = {0};
+    unsigned char all[SHA256_BYTES] = {0};
     struct arena *a = arena_new(0);
-    const struct table *t = m->tables;
-    for (size_t i = 0; a && (i < count || t); i++) {
-        const char *path = i < count ? files[i] : t->file;
-        t = i < count ? t : t->next;
-        struct str bytes;
-        struct err e;
-        if (file_read(a, path, MAX_DIGEST, &bytes, &e) != ERR_NONE) {
-            problem_add(p, path, 0, "%s", e.msg);
-            break;
-        }
-        struct str parts[2] = {{(const char *)all, sizeof all}, bytes};
-        sha256_of(parts, 2, sum);
-        memcpy(all, sum, sizeof all);
-        arena_reset(a);
+    bool ok = a != NULL;
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = digest_file(all, a, files[i], p);
+    }
+    for (const struct table *t = m->tables; ok && t; t = t->next) {
+        ok = digest_file(all, a, t->file, p);
+    }
+    if (ok && m->headers_file) {
+        digest_file(all, a, m->headers_file, p);
     }
     arena_free(&a);
     for (size_t i = 0; i < 8; i++) {
@@ -237,6 +269,22 @@ static bool compile_header(struct mapping_set *m)
     return true;
 }
 
+/* The columns of all mappings for tables, one behind the other: a header fits the first it can. */
+static const struct header_names *link_headers(const struct mapping_set *m)
+{
+    struct header_names *first = NULL;
+    for (size_t i = m->count; i-- > 0;) {
+        const struct header_names *names = m->mappings[i]->names.headers;
+        struct header_names *copy = names ? arena_alloc(m->arena, sizeof *copy) : NULL;
+        if (copy) {
+            *copy = *names;
+            copy->next = first;
+            first = copy;
+        }
+    }
+    return first;
+}
+
 static void load_set(struct mapping_set *m, const char *path, const struct catalogue *c,
                      struct problems *p)
 {
@@ -249,8 +297,9 @@ static void load_set(struct mapping_set *m, const char *path, const struct catal
     }
     struct loader l = {.a = m->arena, .catalogue = c, .p = p, .loaded = &tables};
     l.tables = tables_of(m->arena, folder);
+    l.headers = headers_of(m->arena, folder);
     m->mappings = arena_array(m->arena, count, sizeof *m->mappings);
-    if (!m->mappings || !l.tables || !compile_header(m)) {
+    if (!m->mappings || !l.tables || !l.headers || !compile_header(m)) {
         problem_add(p, path, 0, "no memory for the mappings");
         return;
     }
@@ -261,6 +310,8 @@ static void load_set(struct mapping_set *m, const char *path, const struct catal
         }
     }
     m->tables = tables;
+    m->headers = link_headers(m);
+    m->headers_file = l.dictionary && file_exists(l.headers) ? l.headers : NULL;
     check_names(m, p);
     if (p->count == 0) {
         make_digest(m, files, count, p);
@@ -295,6 +346,11 @@ void mapping_free(struct mapping_set **m)
         arena_free(&a);
         *m = NULL;
     }
+}
+
+const struct header_names *mapping_headers(const struct mapping_set *m)
+{
+    return m->headers;
 }
 
 const char *mapping_digest(const struct mapping_set *m)

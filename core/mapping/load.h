@@ -6,16 +6,19 @@
 #define DARI_MAPPING_LOAD_H
 
 #include "core/mapping/mapping_internal.h"
+#include "core/table/header.h"
 #include "core/xml/xml.h"
 
 struct loader {
     struct arena *a;
     const struct catalogue *catalogue;
     struct problems *p;
-    const char *file;                 /* the file being read */
-    const struct record_names *names; /* its format and what it declares */
-    const char *tables;               /* folder of code tables */
-    struct table **loaded;            /* list of the set: each table is read once */
+    const char *file;                      /* the file being read */
+    const struct record_names *names;      /* its format and what it declares */
+    const char *tables;                    /* folder of code tables */
+    const char *headers;                   /* the dictionary of headers of tables */
+    const struct header_names *dictionary; /* NULL: not read yet */
+    struct table **loaded;                 /* list of the set: each table is read once */
 };
 
 #define PROBLEM(l, node, ...) problem_add((l)->p, (l)->file, xml_line(node), __VA_ARGS__)
@@ -37,6 +40,11 @@ void load_sources(struct loader *l, const struct xml_node *n, const char *from, 
                   struct rule *out);
 struct verdict *load_verdicts(struct loader *l, const struct xml_node *parent, const char *name,
                               size_t *count);
+
+/* ---- load_columns.c ---- */
+
+/* What a mapping for tables knows of columns: its own, then the dictionary's. NULL: no memory. */
+const struct header_names *load_columns(struct loader *l, const struct xml_node *root);
 
 /* ---- load_event.c ---- */
 

@@ -22,6 +22,7 @@ static const struct conversion_name conversions[] = {
     {"time", CONVERT_TIME, K(KIND_TS) | K(KIND_STR)},
     {"int", CONVERT_INT, K(KIND_INT) | K(KIND_STR)},
     {"krw", CONVERT_KRW, K(KIND_KRW) | K(KIND_STR)},
+    {"krw-man", CONVERT_KRW_MAN, K(KIND_KRW) | K(KIND_STR)},
     {"minutes", CONVERT_MINUTES, K(KIND_INT)},
     {"days", CONVERT_DAYS, K(KIND_INT)},
     {"bool", CONVERT_BOOL, K(KIND_BOOL) | K(KIND_STR)},
@@ -458,6 +459,18 @@ static void load_unit(struct loader *l, const struct xml_node *n, struct rule *o
     }
 }
 
+/* Where the year of a day without one is found. */
+static void load_about(struct loader *l, const struct xml_node *n, struct rule *out)
+{
+    const char *about = xml_attr(n, "about");
+    bool date = out->convert.as == CONVERT_DATE || out->convert.as == CONVERT_TIME;
+    if (about && (!date || !out->convert.sheet)) {
+        PROBLEM(l, n, "about is for dates of tables only: remove it");
+    } else if (about) {
+        out->about = compile_path(l, n, arena_copy(l->a, str_of(about)));
+    }
+}
+
 /* A constant or a default is written in canonical form, so it can be checked now. */
 static void check_literal(struct loader *l, const struct xml_node *n, const struct field *f,
                           const char *attribute, struct str value)
@@ -530,9 +543,11 @@ void load_value(struct loader *l, const struct xml_node *n, const struct field *
         return;
     }
     load_conversion(l, n, f, out);
+    out->convert.sheet = l->names->format == RECORD_TABLE;
     load_key(l, n, out);
     load_table(l, n, f, out);
     load_unit(l, n, out);
+    load_about(l, n, out);
     load_sources(l, n, xml_attr(n, "from"), xml_attr(n, "or"), out);
 }
 

@@ -18,6 +18,10 @@ void mapping_free(struct mapping_set **m);
 const char *
 mapping_digest(const struct mapping_set *m); /* of all its files, hexadecimal, 16 digits */
 
+/* What the mappings for tables know of columns, for table_settings.names. NULL: none is for tables.
+ */
+const struct header_names *mapping_headers(const struct mapping_set *m);
+
 enum mapping_state {
     MAPPING_MAPPED,     /* events (or a rule that says: nothing to tell) */
     MAPPING_IGNORED,    /* by a rule, or because no mapping is meant for this type of message */

@@ -31,8 +31,9 @@ struct rule {
     size_t source_count;
     struct convert_rules convert;
     const struct record_path *unit;
-    const char *key_kind; /* CONVERT_KEY: "appointment" */
-    bool per_day;         /* CONVERT_KEY: together with the day of the event, or that at a path */
+    const struct record_path *about; /* a date near which a day without a year is */
+    const char *key_kind;            /* CONVERT_KEY: "appointment" */
+    bool per_day; /* CONVERT_KEY: together with the day of the event, or that at a path */
     const struct record_path *per;
     const struct table *table;
     enum unknown_policy unknown; /* of the table, unless the rule says otherwise */
@@ -124,7 +125,9 @@ struct mapping_set {
     size_t count;
     const struct plan *plans; /* by type of message */
     size_t plan_count;
-    const struct table *tables; /* linked */
+    const struct table *tables;         /* linked */
+    const struct header_names *headers; /* linked; NULL: no mapping is for tables */
+    const char *headers_file;           /* the dictionary, when it was read */
     const struct record_path *header[HEADER_PATHS];
     char digest[17];
 };

@@ -145,7 +145,7 @@ static enum err_code event_time(const struct making *k, const struct event_rule 
             continue;
         }
         if (rc == ERR_NONE) {
-            rc = hl7_time_parse(v.text, &t, e);
+            rc = find_time(&k->run, v.text, &t, e);
         }
         if (rc != ERR_NONE) {
             return rc == ERR_NOMEM ? rc : find_place(&k->run, x->time[i], scope, e);
@@ -326,6 +326,7 @@ enum err_code mapping_run(const struct mapping_set *m, const struct record *r,
 {
     struct making k = {.run = {.set = m, .record = r, .context = c, .a = a}, .out = out};
     k.run.keys = &k.keys;
+    k.run.year = record_format(r) == RECORD_TABLE ? zone_local(c->received_at).year : 0;
     struct err problem = {.code = ERR_NONE};
     *out = (struct mapped){.state = MAPPING_IGNORED};
     enum err_code rc = run_set(&k, &problem);

@@ -4,6 +4,7 @@
 
 static const struct record_ops *const ops[] = {
     [RECORD_HL7] = &record_hl7_ops,
+    [RECORD_TABLE] = &record_table_ops,
     [RECORD_XML] = &record_xml_ops,
 };
 

@@ -28,6 +28,7 @@ struct record_ops {
 };
 
 extern const struct record_ops record_hl7_ops;
+extern const struct record_ops record_table_ops;
 extern const struct record_ops record_xml_ops;
 
 #endif

@@ -22,10 +22,11 @@ struct header_column {
     const char *name;              /* canonical */
     const struct header_key *keys; /* its own name, then its aliases, in the order of preference */
     size_t key_count;
-    bool declared;  /* by the mapping, not by the dictionary alone */
-    bool required;  /* a file without it is refused */
-    bool fill_down; /* an empty cell means the one above (merged cells) */
-    bool rrn;       /* resident registration numbers: only their first seven digits are kept */
+    bool declared;     /* by the mapping, not by the dictionary alone */
+    bool required;     /* a file without it is refused */
+    bool fill_down;    /* an empty cell means the one above (merged cells) */
+    const char *split; /* what separates several values in one cell; NULL: , ; / and line ends */
+    bool rrn;          /* resident registration numbers: only their first seven digits are kept */
 };
 
 /* The columns that a mapping knows: its own, then the rest of the dictionary. No alias twice. */

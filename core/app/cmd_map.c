@@ -2,9 +2,12 @@
 
 #include "core/app/config.h"
 #include "core/base/file.h"
+#include "core/base/num.h"
 #include "core/crypto/keys.h"
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
+#include "core/table/row.h"
+#include "core/table/table.h"
 #include "core/xml/batch.h"
 
 #include <stdio.h>
@@ -16,8 +19,9 @@
 static const char help[] =
     "usage: dari map (--feed NAME [--config FILE] | --mapping PATH) [OPTIONS] FILE...\n"
     "\n"
-    "Prints the events that HL7 v2 messages become, one JSON line each, as they would be "
-    "recorded.\n"
+    "Prints the events that messages become, one JSON line each, as they would be recorded: HL7 "
+    "v2,\n"
+    "XML, FHIR, or with a mapping for tables the rows of a CSV file or a workbook (.xlsx).\n"
     "Needs no database. FILE - is standard input; a file may hold several messages.\n"
     "\n"
     "  --feed NAME       mapping, character set, site and keys of this feed\n"
@@ -26,6 +30,9 @@ static const char help[] =
     "  --catalogue FILE  the event catalogue (default: the configuration's, else the\n"
     "                    catalogue.xml in the folder above the mapping)\n"
     "  --charset NAME    the character set, whatever MSH-18 says (utf-8, cp949, ...)\n"
+    "  --delimiter C     of a table: what separates its cells (, ; | or tab)\n"
+    "  --header-row N    of a table: which row holds its headers\n"
+    "  --sheet NAME      of a workbook: which sheet\n"
     "  --zone NAME       the site's time zone with --mapping (default: Asia/Seoul)\n"
     "  --keys FOLDER     keys to make ids with (default: the configuration's; without keys a\n"
     "                    fixed demo key is used, and ids differ from those of the site)\n"
@@ -34,10 +41,11 @@ static const char help[] =
     "Exit status: 0 done, 1 a message would be quarantined (FILE#N, place and reason are on\n"
     "standard error) or could not be read, 2 usage.\n";
 
-enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024 };
+enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024, MAX_HEADER_ROW = 1000 };
 
 struct map_options {
     const char *feed, *config, *mapping, *catalogue, *charset, *zone, *keys;
+    const char *delimiter, *header_row, *sheet;
     bool verbose;
 };
 
@@ -48,6 +56,7 @@ struct map_job {
     struct mapping_set *mapping;
     struct keyring *keys;
     struct arena *files, *message;
+    struct table_settings table;
     struct buf out;
     bool verbose, failed;
 };
@@ -101,21 +110,39 @@ static void complain(struct map_job *j, const char *file, size_t n, const struct
     j->failed = true;
 }
 
-static void map_message(struct map_job *j, const char *file, size_t n, struct str raw)
+/* Rows are found by their number and header: FILE#row 214, column 예약일시. */
+static void complain_row(struct map_job *j, const char *file, const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s%s%s: %s: %s\n", file, e->where[0] ? "#" : "", e->where, err_name(e->code),
+            e->msg);
+    j->failed = true;
+}
+
+/* Row 0: no row of a table, but message n of the file. */
+static void map_one(struct map_job *j, const char *file, size_t n, int64_t row, struct str raw)
 {
     struct err e = {.code = ERR_NONE};
     struct prepared p;
     usec at = clock_now();
+    char given[32] = "";
     arena_reset(j->message);
     buf_reset(&j->out);
-    enum err_code rc = prepare_message(&j->settings, j->message, STR(""), raw, at, &p, &e);
+    if (row) {
+        snprintf(given, sizeof given, "#%lld", (long long)row);
+    }
+    enum err_code rc = prepare_message(&j->settings, j->message, str_of(given), raw, at, &p, &e);
     if (rc == ERR_NONE && p.mapped.state == MAPPING_QUARANTINED) {
-        complain(j, file, n, &p.mapped.problem);
+        if (row) {
+            complain_row(j, file, &p.mapped.problem);
+        } else {
+            complain(j, file, n, &p.mapped.problem);
+        }
         return;
     }
     if (rc == ERR_NONE && p.mapped.state == MAPPING_IGNORED && j->verbose) {
         fflush(stdout);
-        fprintf(stderr, "%s#%zu: ignored: %s\n", file, n, p.mapped.reason);
+        fprintf(stderr, "%s#%s%zu: ignored: %s\n", file, row ? "row " : "", n, p.mapped.reason);
     }
     for (size_t i = 0; rc == ERR_NONE && i < p.mapped.count; i++) {
         rc = print_event(j, &p, &p.mapped.events[i], at, &e);
@@ -128,6 +155,11 @@ static void map_message(struct map_job *j, const char *file, size_t n, struct st
     } else if (j->out.n) {
         fwrite(j->out.p, 1, j->out.n, stdout);
     }
+}
+
+static void map_message(struct map_job *j, const char *file, size_t n, struct str raw)
+{
+    map_one(j, file, n, 0, raw);
 }
 
 /* A document is one message; a Bundle, or JSON in lines, is several. */
@@ -175,6 +207,84 @@ static void map_messages(struct map_job *j, const char *file, struct str raw)
     }
 }
 
+/* ---- tables ---- */
+
+static void map_rows(struct map_job *j, const char *file, struct table *t)
+{
+    struct err e = {.code = ERR_NONE};
+    struct table_row row;
+    struct buf raw;
+    size_t columns;
+    bool more = true;
+    const struct str *header = table_header(t, &columns);
+    buf_init(&raw, MAX_MESSAGE);
+    enum err_code rc;
+    while ((rc = table_next(t, &row, &more, &e)) == ERR_NONE && more) {
+        if (row.problem.code != ERR_NONE) {
+            complain_row(j, file, &row.problem);
+            continue;
+        }
+        buf_reset(&raw);
+        row_write(&raw, header, columns, NULL, row.cells);
+        if (!buf_ok(&raw)) {
+            rc = ERR(&e, ERR_LIMIT, 0, "the row is longer than %d bytes", (int)MAX_MESSAGE);
+            err_at(&e, "row %lld", (long long)row.number);
+            break;
+        }
+        map_one(j, file, (size_t)row.number, row.number, buf_str(&raw));
+    }
+    if (rc != ERR_NONE) {
+        complain_row(j, file, &e);
+    }
+    buf_release(&raw);
+}
+
+static void map_table(struct map_job *j, const char *file, const char *path)
+{
+    struct err e = {.code = ERR_NONE};
+    struct table *t;
+    struct table_settings s = j->table;
+    s.charset = j->settings.charset;
+    s.names = mapping_headers(j->mapping);
+    if (table_open(path, &s, &t, &e) != ERR_NONE) {
+        complain_row(j, file, &e);
+        return;
+    }
+    map_rows(j, file, t);
+    table_close(&t);
+}
+
+/* Standard input cannot be read twice: a table gets a file of its own. */
+static void map_piped_table(struct map_job *j, struct str raw)
+{
+    struct err e = {.code = ERR_NONE};
+    char path[] = "/tmp/dari-map-XXXXXX";
+    int fd = mkstemp(path);
+    if (fd < 0 || file_write(path, raw, 0600, &e) != ERR_NONE) {
+        command_failed("map", "could not keep a table of standard input");
+        j->failed = true;
+    } else {
+        map_table(j, "-", path);
+    }
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+    }
+}
+
+/* What is neither HL7 v2, XML nor JSON is a table, when a mapping is for tables. */
+static bool is_table(const struct map_job *j, struct str raw)
+{
+    static const char *const hl7[] = {"MSH", "FHS", "BHS"};
+    struct str text = str_starts(raw, STR("\xEF\xBB\xBF")) ? str_cut(raw, 3, raw.n) : raw;
+    for (size_t i = 0; i < sizeof hl7 / sizeof hl7[0]; i++) {
+        if (str_starts(str_trim(text), str_of(hl7[i]))) {
+            return false;
+        }
+    }
+    return mapping_headers(j->mapping) && content_of(raw) == CONTENT_HL7;
+}
+
 static void map_file(struct map_job *j, const char *file)
 {
     struct err e = {.code = ERR_NONE};
@@ -189,6 +299,12 @@ static void map_file(struct map_job *j, const char *file)
     enum content content = content_of(raw);
     if (content == CONTENT_XML || content == CONTENT_JSON) {
         map_document(j, file, raw);
+    } else if (content == CONTENT_ROW) {
+        map_message(j, file, 1, raw);
+    } else if (is_table(j, raw) && path != file) {
+        map_piped_table(j, raw);
+    } else if (is_table(j, raw)) {
+        map_table(j, file, path);
     } else {
         map_messages(j, file, raw);
     }
@@ -275,6 +391,10 @@ static bool use_feed(struct map_job *j, struct map_options *o, struct arena *a, 
     j->settings.site = c->site;
     j->settings.feed = feed->name;
     j->settings.fallback = feed->fallback;
+    j->table = (struct table_settings){.fallback = feed->fallback,
+                                       .delimiter = feed->delimiter,
+                                       .header_row = feed->header_row,
+                                       .sheet = feed->sheet};
     if (feed->has_charset && !j->settings.charset) {
         j->charset = feed->charset;
         j->settings.charset = &j->charset;
@@ -292,6 +412,7 @@ static bool use_files(struct map_job *j, struct map_options *o, int *status)
     j->settings.site = "demo";
     j->settings.feed = "file";
     j->settings.fallback = CHARSET_UTF8;
+    j->table.fallback = CHARSET_CP949; /* what lists are written in when they do not say */
     *status = EXIT_REFUSED;
     if (zone_set(o->zone ? o->zone : "Asia/Seoul", &e) != ERR_NONE) {
         command_failed("map", "%s", e.msg);
@@ -315,6 +436,28 @@ static bool load(struct map_job *j, struct map_options *o, struct arena *a)
     return j->mapping != NULL;
 }
 
+static bool read_table_options(struct map_job *j, const struct map_options *o, int *status)
+{
+    int64_t row = 0;
+    if (o->header_row &&
+        num_i64(str_of(o->header_row), 1, MAX_HEADER_ROW, &row, NULL) != ERR_NONE) {
+        *status =
+            command_usage("map", "--header-row is a number from 1 to %d", (int)MAX_HEADER_ROW);
+        return false;
+    }
+    if (o->delimiter && strcmp(o->delimiter, "tab") != 0 &&
+        (strlen(o->delimiter) != 1 || !strchr(",;|", o->delimiter[0]))) {
+        *status = command_usage("map", "--delimiter is one of , ; | or tab");
+        return false;
+    }
+    if (o->delimiter) {
+        j->table.delimiter = o->delimiter[1] ? '\t' : o->delimiter[0];
+    }
+    j->table.header_row = row ? (int)row : j->table.header_row;
+    j->table.sheet = o->sheet ? o->sheet : j->table.sheet;
+    return true;
+}
+
 static bool set_up(struct map_job *j, struct map_options *o, struct arena *a, int *status)
 {
     j->settings.max_message = MAX_MESSAGE;
@@ -327,6 +470,7 @@ static bool set_up(struct map_job *j, struct map_options *o, struct arena *a, in
         j->settings.charset = &j->charset;
     }
     bool ok = o->feed ? use_feed(j, o, a, status) : use_files(j, o, status);
+    ok = ok && read_table_options(j, o, status);
     if (ok && !load(j, o, a)) {
         *status = EXIT_REFUSED;
         ok = false;
@@ -344,6 +488,9 @@ int cmd_map(int argc, char **argv)
                                              {"--charset", &o.charset, NULL},
                                              {"--zone", &o.zone, NULL},
                                              {"--keys", &o.keys, NULL},
+                                             {"--delimiter", &o.delimiter, NULL},
+                                             {"--header-row", &o.header_row, NULL},
+                                             {"--sheet", &o.sheet, NULL},
                                              {"--verbose", NULL, &o.verbose},
                                              {NULL, NULL, NULL}};
     int status = EXIT_DONE;

@@ -396,7 +396,7 @@ enum err_code sheet_amount(struct str in, bool ten_thousands, int64_t *out, stru
         int64_t times;
     } units[] = {{'\1', 100000000}, {'\2', 10000}, {'\3', 1000}};
     struct cursor c;
-    int64_t total = 0, last = INT64_MAX, part;
+    int64_t total = 0, last = INT64_MAX, part = 0;
     bool said = false,
          ok = shorten(str_trim(in), amount_words, sizeof amount_words / sizeof amount_words[0], &c);
     bool minus = ok && eat(&c, '-');

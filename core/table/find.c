@@ -88,7 +88,9 @@ static void look_at(struct search *s, const struct table *t, struct arena *a,
     const struct header_names *fits = NULL;
     size_t n = filled(row);
     size_t hits = t->settings.names ? header_hits(t->settings.names, a, row, &fits) : 0;
-    s->width[row->number] = n;
+    if (row->number <= TABLE_HEADER_SEARCH) {
+        s->width[row->number] = n;
+    }
     s->widest = n > s->widest ? n : s->widest;
     /* one word in a row of others is chance: a title, a value */
     bool header = fits && (hits > 1 || hits == n);
@@ -115,8 +117,7 @@ static enum err_code search_rows(struct table *t, struct search *s, struct err *
             break;
         }
         arena_reset(a);
-        if (row.number >= first && row.number <= TABLE_HEADER_SEARCH &&
-            row.problem.code == ERR_NONE) {
+        if (row.number >= first && row.problem.code == ERR_NONE) {
             look_at(s, t, a, &row);
         }
         if (row.number == last) {

@@ -17,6 +17,7 @@ static enum err_code open_source(struct adapter_host *h, struct import *i, struc
                                 .table = h->s.table};
     s.table.charset = s.charset;
     s.table.fallback = s.fallback;
+    s.table.names = mapping_headers(g->mapping);
     enum err_code rc = source_open(i->path, &s, &i->source, e);
     const struct table *t = rc == ERR_NONE ? source_table(i->source) : NULL;
     if (rc == ERR_NONE && t && h->s.snapshot) {

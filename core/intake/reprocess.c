@@ -7,7 +7,7 @@
 
 DB_STATEMENT(reprocess_read,
              "SELECT day, id, state, sealed, received_at, control_id FROM dari.message "
-             "WHERE site = $1 AND no = $2 FOR UPDATE");
+             "WHERE site = $1 AND day = (SELECT dari.message_day($1, $2)) AND no = $2 FOR UPDATE");
 DB_STATEMENT(reprocess_write,
              "UPDATE dari.message SET state = $4, reason = $5, place = $6, mapping = $7, patient = "
              "$8, flags = flags | 4, "
@@ -180,16 +180,16 @@ static enum err_code in_transaction(struct db *db, struct arena *a,
 }
 
 enum err_code reprocess_message(struct db *db, struct arena *a, const struct prepare_settings *s,
-                                int64_t no, struct reprocessed *out, struct err *e)
+                                int64_t no, bool dry, struct reprocessed *out, struct err *e)
 {
     enum err_code code = db_begin(db, e);
     if (code == ERR_NONE) {
         code = in_transaction(db, a, s, no, out, e);
     }
-    if (code == ERR_NONE) {
+    if (code == ERR_NONE && !dry) {
         code = db_commit(db, e);
     }
-    if (code != ERR_NONE) {
+    if (code != ERR_NONE || dry) {
         db_rollback(db);
     }
     return code;

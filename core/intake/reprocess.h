@@ -15,8 +15,11 @@ struct reprocessed {
     struct err problem; /* of quarantined */
 };
 
-/* `feed` of the settings must be the message's. ERR_NOTFOUND when there is no such message. */
+/*
+ * `feed` of the settings must be the message's. ERR_NOTFOUND when there is no such message. `dry`:
+ * everything is done and taken back, so that what is said is what would be.
+ */
 enum err_code reprocess_message(struct db *db, struct arena *a, const struct prepare_settings *s,
-                                int64_t no, struct reprocessed *out, struct err *e);
+                                int64_t no, bool dry, struct reprocessed *out, struct err *e);
 
 #endif

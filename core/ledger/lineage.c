@@ -12,9 +12,12 @@ enum { LIMIT = 2000, MESSAGE_ID_HEX = 32, KEY_CHARS = 26 };
 
 /* ---- where to begin ---- */
 
-DB_STATEMENT(lineage_by_no, "SELECT no FROM dari.message WHERE site = $1 AND no = $2");
+DB_STATEMENT(lineage_by_no, "SELECT no FROM dari.message WHERE site = $1 "
+                            "AND day = (SELECT dari.message_day($1, $2)) AND no = $2");
 DB_STATEMENT(lineage_by_id, "SELECT no FROM dari.message_key WHERE site = $1 AND id = $2");
 DB_STATEMENT(lineage_by_control, "SELECT no FROM dari.message_key WHERE site = $1 "
+                                 "AND feed = ANY (ARRAY(SELECT DISTINCT f.feed "
+                                 "FROM dari.feed_count f WHERE f.site = $1)) "
                                  "AND control_id = $2 ORDER BY no LIMIT 50");
 DB_STATEMENT(lineage_by_seq, "SELECT id FROM dari.event WHERE site = $1 AND seq = $2");
 DB_STATEMENT(lineage_by_event, "SELECT id FROM dari.event WHERE site = $1 AND id = $2");
@@ -34,7 +37,8 @@ DB_STATEMENT(lineage_down,
              "WITH RECURSIVE down AS ((SELECT e.id FROM dari.message m JOIN dari.event e "
              "ON e.site = m.site AND e.seq BETWEEN m.first_seq "
              "AND coalesce(m.last_seq, m.first_seq + m.events - 1) AND e.message_no = m.no "
-             "WHERE m.site = $1 AND m.no = ANY($2::bigint[]) "
+             "WHERE m.site = $1 AND m.day = ANY (ARRAY(SELECT dari.message_day($1, u) "
+             "FROM unnest($2::bigint[]) AS u)) AND m.no = ANY($2::bigint[]) "
              "UNION SELECT unnest($3::text[])) "
              "UNION SELECT e.id FROM down JOIN dari.event e ON e.site = $1 AND e.cause = down.id) "
              "SELECT e.seq, e.id, e.type, e.time, e.recorded_at, e.source, e.message_no, e.cause, "
@@ -43,7 +47,8 @@ DB_STATEMENT(lineage_down,
 DB_STATEMENT(lineage_messages,
              "SELECT no, encode(id, 'hex'), feed, received_at, control_id, type, state, mapping, "
              "size, first_seq, events, day FROM dari.message "
-             "WHERE site = $1 AND no = ANY($2::bigint[]) ORDER BY no");
+             "WHERE site = $1 AND day = ANY (ARRAY(SELECT dari.message_day($1, u) "
+             "FROM unnest($2::bigint[]) AS u)) AND no = ANY($2::bigint[]) ORDER BY no");
 DB_STATEMENT(lineage_deliveries,
              "SELECT s.seq, d.consumer, d.contract, d.acked_at, d.ledger "
              "FROM unnest($2::bigint[]) AS s(seq) JOIN dari.delivery d ON d.site = $1 "

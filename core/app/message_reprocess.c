@@ -1,0 +1,153 @@
+#include "core/app/message_verbs.h"
+
+#include "core/app/command.h"
+#include "core/app/operator.h"
+#include "core/intake/reprocess.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PORTION = 200 };
+
+struct workshop {
+    struct session *s;
+    const struct message_options *o;
+    struct catalogue *catalogue;
+    const struct config_feed *feed; /* whose mapping is loaded */
+    struct mapping_set *mapping;
+    bool still; /* a message is still quarantined */
+};
+
+static enum err_code load_feed(struct workshop *w, const char *name, struct err *e)
+{
+    struct problems p = {0};
+    if (w->feed && strcmp(w->feed->name, name) == 0) {
+        return ERR_NONE;
+    }
+    mapping_free(&w->mapping);
+    w->feed = message_feed(w->s->config, name);
+    if (!w->feed) {
+        return ERR(e, ERR_NOTFOUND, 0, "feed %s is not in the configuration", name);
+    }
+    w->mapping = mapping_load(w->feed->mapping, w->catalogue, &p);
+    problems_print(&p, stderr);
+    problems_release(&p);
+    return w->mapping ? ERR_NONE : ERR(e, ERR_CONFIG, 0, "%s has problems", w->feed->mapping);
+}
+
+static enum err_code one_message(struct workshop *w, int64_t no, const char *feed, struct err *e)
+{
+    static const char *const states[] = {"mapped", "ignored", "quarantined"};
+    struct reprocessed done;
+    enum err_code code = load_feed(w, feed, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
+    const struct prepare_settings ps = message_prepare(w->s, w->feed, w->mapping);
+    struct arena *a = arena_new(0);
+    code = a ? reprocess_message(w->s->db, a, &ps, no, w->o->dry_run, &done, e)
+             : ERR(e, ERR_NOMEM, 0, "no memory");
+    if (code == ERR_NONE) {
+        bool bad = done.after == MAPPING_QUARANTINED;
+        w->still |= bad;
+        printf("message %" PRId64 ": %s → %s, %zu new events%s%s%s%s%s\n", no, states[done.before],
+               states[done.after], done.events, w->o->dry_run ? " (not done)" : "", bad ? ": " : "",
+               bad ? done.problem.where : "", bad ? " " : "", bad ? done.problem.msg : "");
+    }
+    arena_free(&a);
+    return code;
+}
+
+static enum err_code all_of(struct workshop *w, const struct message_filter *f, size_t *count,
+                            struct err *e)
+{
+    struct message_find *find;
+    struct db_rows *r;
+    struct arena *a = arena_new(0);
+    enum err_code code =
+        a ? message_find_new(w->s->db, w->s->arena, w->s->config->site, f, &find, e)
+          : ERR(e, ERR_NOMEM, 0, "no memory");
+    while (code == ERR_NONE) {
+        arena_reset(a);
+        code = message_find_next(find, a, "no, feed", PORTION, &r, e);
+        if (code != ERR_NONE || db_count(r) == 0) {
+            break;
+        }
+        for (int i = 0; code == ERR_NONE && i < db_count(r); i++, ++*count) {
+            code = one_message(w, db_i64(r, i, 0), db_z(r, i, 1), e);
+        }
+    }
+    arena_free(&a);
+    return code;
+}
+
+/* Who does it, and to what, stands in the ledger before anything is done. */
+static enum err_code record(struct workshop *w, const char *what, struct err *e)
+{
+    const char *details =
+        arena_printf(w->s->arena, "%s%s", what, w->o->dry_run ? " dry-run=yes" : "");
+    return details ? operator_record(w->s->db, w->s->arena, w->s->config->site, "message.reprocess",
+                                     details, e)
+                   : ERR(e, ERR_NOMEM, 0, "no memory");
+}
+
+static enum err_code by_number(struct workshop *w, int64_t no, struct err *e)
+{
+    struct message_filter f = {.number = no};
+    size_t count = 0;
+    const char *what = arena_printf(w->s->arena, "message=%" PRId64, no);
+    enum err_code code = record(w, what ? what : "", e);
+    if (code == ERR_NONE) {
+        code = all_of(w, &f, &count, e);
+    }
+    return code == ERR_NONE && count == 0
+               ? ERR(e, ERR_NOTFOUND, 0, "there is no message %" PRId64, no)
+               : code;
+}
+
+static enum err_code by_filter(struct workshop *w, struct err *e)
+{
+    struct message_filter f = w->o->filter;
+    size_t count = 0;
+    const char *what = message_filter_text(w->s->arena, w->o);
+    f.oldest_first = true;
+    enum err_code code = what ? record(w, what, e) : ERR(e, ERR_NOMEM, 0, "no memory");
+    if (code == ERR_NONE) {
+        code = all_of(w, &f, &count, e);
+    }
+    if (code == ERR_NONE && count == 0) {
+        printf("no message fits\n");
+    }
+    return code;
+}
+
+int message_reprocess(struct session *s, char **numbers, int n, const struct message_options *o)
+{
+    struct workshop w = {.s = s, .o = o};
+    struct problems p = {0};
+    struct err e = {0};
+    bool filter = o->state || o->feed || o->type || o->control_id || o->patient || o->from || o->to;
+    if ((n == 0) != filter) {
+        return command_usage("message", "say which: numbers, or a filter like --state quarantined");
+    }
+    w.catalogue = catalogue_load(s->config->catalogue, &p);
+    problems_print(&p, stderr);
+    problems_release(&p);
+    enum err_code code =
+        w.catalogue ? ERR_NONE : ERR(&e, ERR_CONFIG, 0, "the catalogue has problems");
+    if (code == ERR_NONE && filter) {
+        code = by_filter(&w, &e);
+    }
+    for (int k = 0; code == ERR_NONE && k < n; k++) {
+        int64_t no;
+        code = message_number(numbers[k], &no) ? by_number(&w, no, &e)
+                                               : ERR(&e, ERR_VALUE, 0, "not a number");
+    }
+    mapping_free(&w.mapping);
+    catalogue_free(&w.catalogue);
+    if (code != ERR_NONE) {
+        return command_failed("message", "%s", e.msg);
+    }
+    return w.still ? EXIT_REFUSED : EXIT_DONE;
+}

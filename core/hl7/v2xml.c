@@ -110,6 +110,9 @@ static enum err_code put_leaf(struct writing *w, const struct xml_node *n, struc
         code = p.element ? put_escape(w, p.element, e)
                          : hl7_escape_into(&w->out, w->d, CHARSET_UTF8, p.text, e);
     }
+    if (code == ERR_NOMEM && !buf_ok(&w->out)) {
+        code = ERR(e, ERR_LIMIT, 0, "the message is too large");
+    }
     if (code != ERR_NONE && code != ERR_NOMEM && e && !e->where[0]) {
         char place[XML_PLACE];
         err_at(e, "%s", xml_place(w->tree, n, place));

@@ -312,7 +312,7 @@ static enum err_code recover_one(struct adapter *a, const char *id, struct err *
     if (find_one(in, path, 0, 0) || (find_one(control, path, 0, 0) && finish_claim(a, id, path))) {
         struct job *j = add_job(a, id, path, e);
         if (j) {
-            log_info("files.again", "id=%s size=%" PRId64, id, j->size);
+            log_info("files.claimed", "id=%s size=%" PRId64, id, j->size);
         }
         return j ? ERR_NONE : e->code;
     }
@@ -329,6 +329,15 @@ static bool is_id(struct str s)
     return s.n == JOB_ID && i == s.n;
 }
 
+static bool is_job(const struct adapter *a, const char *id)
+{
+    const struct job *j = a->jobs;
+    while (j && strcmp(j->id, id) != 0) {
+        j = j->next;
+    }
+    return j != NULL;
+}
+
 enum err_code desk_recover(struct adapter *a, struct err *e)
 {
     struct arena *m = arena_new(0);
@@ -338,7 +347,7 @@ enum err_code desk_recover(struct adapter *a, struct err *e)
         m ? file_list(m, a->working, "", &names, &count, e) : ERR(e, ERR_NOMEM, 0, "no memory");
     for (size_t i = 0; code == ERR_NONE && i < count; i++) {
         if (is_id(str_of(names[i]))) {
-            code = recover_one(a, names[i], e);
+            code = is_job(a, names[i]) ? ERR_NONE : recover_one(a, names[i], e);
         } else {
             log_warn("files.foreign", "what=working hint=\"only dari puts things there\"");
         }
@@ -354,5 +363,5 @@ enum err_code desk_adopt(struct adapter *a, struct str id, struct err *e)
         return ERR(e, ERR_BUG, 0, "not an id");
     }
     snprintf(name, sizeof name, "%.*s", STR_ARG(id));
-    return recover_one(a, name, e);
+    return is_job(a, name) ? ERR_NONE : recover_one(a, name, e);
 }

@@ -107,7 +107,7 @@ bool scan_wanted(const struct files_options *o, const char *path);
  * opened by us; else an error of the folders.
  */
 enum err_code desk_claim(struct adapter *a, struct look_file *f, struct job **out, struct err *e);
-/* Jobs of an earlier run, oldest first, and half-finished claims. */
+/* What lies in working and is no job yet: of an earlier run, oldest first; half-finished claims. */
 enum err_code desk_recover(struct adapter *a, struct err *e);
 /* The job of a file that the fetcher put there. */
 enum err_code desk_adopt(struct adapter *a, struct str id, struct err *e);

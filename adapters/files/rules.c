@@ -4,7 +4,6 @@
 #include "core/base/num.h"
 #include "core/base/text.h"
 
-#include <ctype.h>
 #include <string.h>
 
 static unsigned char lower(char c)
@@ -165,24 +164,46 @@ static bool word(struct str *rest, struct str *out)
     return out->n > 0;
 }
 
-static bool is_month(struct str s)
+/* 1 to 12, 0: not a month. */
+static int month_of(struct str s)
 {
-    return s.n == 3 && isalpha((unsigned char)s.p[0]) && isalpha((unsigned char)s.p[1]) &&
-           isalpha((unsigned char)s.p[2]);
-}
-
-static bool is_digits(struct str s, size_t max)
-{
-    size_t i = 0;
-    while (i < s.n && isdigit((unsigned char)s.p[i])) {
-        i++;
+    static const char names[] = "janfebmaraprmayjunjulaugsepoctnovdec";
+    for (int m = 0; s.n == 3 && m < 12; m++) {
+        if (str_same(s, (struct str){names + 3 * m, 3})) {
+            return m + 1;
+        }
     }
-    return s.n && s.n <= max && i == s.n;
+    return 0;
 }
 
-static bool is_hour_or_year(struct str s)
+static bool small(struct str s, int max, int *out)
 {
-    return s.n == 5 ? s.p[2] == ':' || is_digits(s, 5) : is_digits(s, 4);
+    int64_t n;
+    bool ok = s.n && s.p[0] >= '0' && s.p[0] <= '9' && num_i64(s, 0, max, &n, NULL) == ERR_NONE;
+    *out = ok ? (int)n : 0;
+    return ok;
+}
+
+/* "Mar 25 14:29" or "Mar 25 2025". Without a year it is the last such day that is not to come. */
+static bool listed_time(struct str month, struct str day, struct str last, usec now, usec *out)
+{
+    int m = month_of(month), d, y, hour = 0, minute = 0;
+    struct civil today;
+    day_civil((int32_t)(now / USEC_DAY), &today);
+    bool clock = last.n == 5 && last.p[2] == ':';
+    if (clock ? !small(str_cut(last, 0, 2), 23, &hour) || !small(str_cut(last, 3, 5), 59, &minute)
+              : last.n != 4 || !small(last, 9999, &y)) {
+        return false;
+    }
+    y = clock ? today.year : y;
+    if (!m || !small(day, 31, &d) || !day_valid(y, m, d)) {
+        return false;
+    }
+    if (clock && day_of(y, m, d) > now / USEC_DAY + 1) {
+        y--;
+    }
+    *out = day_of(y, m, d) * USEC_DAY + hour * USEC_HOUR + minute * USEC_MINUTE;
+    return true;
 }
 
 static bool good_name(struct str name)
@@ -198,7 +219,7 @@ static bool good_name(struct str name)
 
 /* Owner and group may hold blanks: the size is the number that stands before month, day and time.
  */
-bool rule_listing(struct str line, struct rule_listed *out)
+bool rule_listing(struct str line, usec now, struct rule_listed *out)
 {
     struct str rest = line, w;
     if (!word(&rest, &w) || w.n < 10) {
@@ -206,12 +227,11 @@ bool rule_listing(struct str line, struct rule_listed *out)
     }
     out->type = w.p[0];
     while (word(&rest, &w)) {
-        struct str after = rest, month, day, clock;
-        if (!is_digits(w, 18) || !word(&after, &month) || !is_month(month) || !word(&after, &day) ||
-            !is_digits(day, 2) || !word(&after, &clock) || !is_hour_or_year(clock) || !after.n) {
+        struct str after = rest, month, day, last;
+        if (w.p[0] < '0' || w.p[0] > '9' || !word(&after, &month) || !word(&after, &day) ||
+            !word(&after, &last) || !after.n || !listed_time(month, day, last, now, &out->time)) {
             continue;
         }
-        out->time = (struct str){month.p, (size_t)(clock.p + clock.n - month.p)};
         out->name = str_cut(after, 1, after.n);
         return num_i64(w, 0, INT64_MAX, &out->size, NULL) == ERR_NONE && good_name(out->name);
     }

@@ -8,6 +8,7 @@
 #define DARI_ADAPTERS_FILES_RULES_H
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/err.h"
 
 #include <stdint.h>
@@ -28,14 +29,16 @@ struct str rule_base(struct str path);
 
 /*
  * One line of a folder's listing in the form of `ls -l`, as SFTP servers give it (draft-ietf-secsh-
- * filexfer-02, section 7): type, size, time as it stands there, name. False: not of that form, or a
- * name that cannot be (empty, ".", "..", with a slash or a control character).
+ * filexfer-02, section 7). False: not of that form, or a name that cannot be (empty, ".", "..",
+ * with a slash or a control character). The time has minutes for about half a year and days after
+ * that; `now` tells which year is meant when none is given.
  */
 struct rule_listed {
     char type; /* '-' file, 'd' folder, 'l' link, … */
     int64_t size;
-    struct str time, name;
+    usec time;
+    struct str name;
 };
-bool rule_listing(struct str line, struct rule_listed *out);
+bool rule_listing(struct str line, usec now, struct rule_listed *out);
 
 #endif

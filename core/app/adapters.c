@@ -2,5 +2,6 @@
 
 #include "adapters/files/files.h"
 #include "adapters/mllp/mllp.h"
+#include "adapters/sql/sql.h"
 
-const struct adapter_ops *const adapters[] = {&adapter_mllp, &adapter_files, NULL};
+const struct adapter_ops *const adapters[] = {&adapter_mllp, &adapter_files, &adapter_sql, NULL};

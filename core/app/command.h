@@ -11,7 +11,7 @@
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
-/* name, one line of help; the order is the order of dari --help */
+/* name, one line of help ("" for what only dari itself starts); the order is that of dari --help */
 #define COMMANDS(X)                                                                                \
     X(run, "start all roles, or some of them, and keep them running")                              \
     X(reload, "make a running dari read its configuration again")                                  \
@@ -32,7 +32,8 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
     X(consumer, "add, list, rotate and revoke consumers of the stream")                            \
     X(segment, "list segments, their members, and why somebody is in one")                         \
     X(plan, "list planned messages, preview a template")                                           \
-    X(ledger, "verify and export the ledger")
+    X(ledger, "verify and export the ledger")                                                      \
+    X(odbc, "")
 
 #define X(name, help) int cmd_##name(int argc, char **argv);
 COMMANDS(X)

@@ -21,7 +21,9 @@ static void print_help(FILE *to)
           "Dari connects a hospital's EMR to the people who look after its patients.\n\n",
           to);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help[0]) {
+            fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
+        }
     }
     fputs("\nEvery command has --help. Exit status: 0 done, 1 refused or failed, 2 usage.\n", to);
 }

@@ -13,7 +13,8 @@ OWNERS = {
     r"openssl/.*": ["core/crypto", "core/net"],  # net: libevent's TLS bufferevents need the SSL type
     r"event2/.*": ["core/net"],
     r"libxml/.*": ["core/xml"],
-    r"libpq-fe\.h": ["core/store"],
+    r"libpq-fe\.h": ["core/store", "adapters/sql"],  # sql: a foreign database, not ours
+    r"(sql|sqlext|sqlucode|sqltypes|odbcinst)\.h": ["adapters/sql"],
     r"zmq\.h": ["core/stream"],
     r"curl/.*": ["core/messaging", "adapters/files"],
     r"zlib\.h": ["adapters/files"],

@@ -4,6 +4,7 @@
 #include "core/hl7/hl7.h"
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
+#include "core/xml/batch.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@ enum { BEGINNING = 512 };
 struct source {
     struct table *table;
     struct table_row row;
-    struct arena *arena; /* of everything but tables */
+    struct arena *arena, *one;   /* of everything but tables; of the last part */
+    struct xml_batch *documents; /* XML and JSON */
     struct str bytes;
     bool hl7, batch;
     struct hl7_split split;
@@ -65,7 +67,8 @@ static enum err_code open_whole(struct source *x, const char *path, const struct
 {
     enum charset used;
     x->arena = arena_new(0);
-    if (!x->arena) {
+    x->one = arena_new(0);
+    if (!x->arena || !x->one) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a file");
     }
     enum err_code rc = file_read(x->arena, path, SOURCE_MAX, &x->bytes, e);
@@ -77,17 +80,25 @@ static enum err_code open_whole(struct source *x, const char *path, const struct
         x->split.text = x->bytes;
         x->batch = hl7_is_batch(x->bytes);
         hl7_batch_read(x->bytes, &x->lines);
+    } else if (rc == ERR_NONE) {
+        rc = xml_batch_open(x->arena, x->bytes, s->charset, NULL, &x->documents, e);
     }
     return rc;
 }
 
-static void next_whole(struct source *s, struct part *p, bool *more)
+static enum err_code next_whole(struct source *s, struct part *p, bool *more, struct err *e)
 {
-    *more = s->hl7 ? hl7_split_next(&s->split, &p->bytes, NULL) : s->number == 0;
-    if (*more && !s->hl7) {
-        p->bytes = s->bytes;
+    struct xml_message m;
+    enum err_code rc = ERR_NONE;
+    if (s->hl7) {
+        *more = hl7_split_next(&s->split, &p->bytes, NULL);
+    } else {
+        arena_reset(s->one);
+        rc = xml_batch_next(s->documents, s->one, &m, more, e);
+        p->bytes = m.raw;
     }
     p->number = ++s->number;
+    return rc;
 }
 
 /* ---- all of them ---- */
@@ -123,6 +134,7 @@ void source_close(struct source **ps)
     if (s) {
         table_close(&s->table);
         arena_free(&s->arena);
+        arena_free(&s->one);
         free(s);
         *ps = NULL;
     }
@@ -132,8 +144,7 @@ enum err_code source_next(struct source *s, struct part *p, bool *more, struct e
 {
     *p = (struct part){.row = NULL};
     if (!s->table) {
-        next_whole(s, p, more);
-        return ERR_NONE;
+        return next_whole(s, p, more, e);
     }
     enum err_code rc = table_next(s->table, &s->row, more, e);
     if (rc == ERR_NONE && *more) {
@@ -150,10 +161,15 @@ enum err_code source_seek(struct source *s, int64_t after, struct err *e)
     if (s->table) {
         return table_seek(s->table, after, e);
     }
-    while (more && s->number < after) {
-        next_whole(s, &p, &more);
+    enum err_code rc = ERR_NONE;
+    if (s->documents) {
+        xml_batch_seek(s->documents, (size_t)after);
+        s->number = after;
     }
-    return ERR_NONE;
+    while (rc == ERR_NONE && more && s->number < after) {
+        rc = next_whole(s, &p, &more, e);
+    }
+    return rc;
 }
 
 const struct table *source_table(const struct source *s)
@@ -170,5 +186,5 @@ int64_t source_bytes(const struct source *s)
 {
     return s->table ? table_bytes_read(s->table)
            : s->hl7 ? (int64_t)s->split.at
-                    : (int64_t)s->bytes.n;
+                    : (int64_t)xml_batch_offset(s->documents);
 }

@@ -244,7 +244,12 @@ enum err_code xml_batch_open(struct arena *a, struct str raw, const enum charset
     b->limits = limits ? *limits : xml_default_limits;
     b->mark = override && *override != CHARSET_UTF8;
     enum err_code code = xml_decode(a, raw, override, &b->text, &used, e);
-    code = code == ERR_NONE ? look(b, raw, e) : code;
+    if (code == ERR_NONE) {
+        code = look(b, raw, e);
+    } else if (code != ERR_NOMEM) {
+        b->raw = raw; /* one message, whose problem will be told when it is read */
+        code = ERR_NONE;
+    }
     *out = code == ERR_NONE ? b : NULL;
     return code;
 }

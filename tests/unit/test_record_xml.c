@@ -147,10 +147,10 @@ static void places(void **state)
         bool inside;
         const char *want;
     } rows[] = {
-        {"d:a/@y", false, "line 4: a/@y"},
+        {"d:a/@y", false, "line 3: a/@y"},
         {"d:nothing", false, "d:nothing"},
-        {"d:item", true, "line 8: group[3]/item"},
-        {"d:nothing", true, "line 8: group[3]: d:nothing"},
+        {"d:item", true, "line 7: group[3]/item"},
+        {"d:nothing", true, "line 7: group[3]: d:nothing"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char place[RECORD_PLACE];

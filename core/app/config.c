@@ -315,41 +315,45 @@ static void read_table(struct reader *r, const struct xml_node *n, const struct 
 
 static void read_feed(struct reader *r, const struct xml_node *n, struct config_feed *f)
 {
-    struct feed_options o = {0};
-    read_options(r, n, feed_rows, &o);
-    if (!o.name || !o.adapter || !o.mapping) {
+    struct feed_options *o = arena_alloc(r->a, sizeof *o);
+    if (!o) {
         return;
     }
-    *f = (struct config_feed){.name = o.name,
+    read_options(r, n, feed_rows, o);
+    if (!o->name || !o->adapter || !o->mapping) {
+        return;
+    }
+    *f = (struct config_feed){.name = o->name,
                               .line = xml_line(n),
-                              .mapping = o.mapping,
-                              .refuse_reuse = o.refuse_reuse,
-                              .accept_quarantined = o.accept_quarantined,
-                              .sequence = o.sequence,
-                              .max_pending = o.max_pending,
-                              .max_group = o.max_group,
-                              .max_parts = o.max_parts,
-                              .max_whole = o.max_whole,
-                              .parts_wait_ms = o.parts_wait,
-                              .spool = o.spool,
-                              .spool_max = o.spool_max,
-                              .silence = {.feed = o.name, .after_ms = o.silent_after}};
+                              .attributes = o,
+                              .mapping = o->mapping,
+                              .refuse_reuse = o->refuse_reuse,
+                              .accept_quarantined = o->accept_quarantined,
+                              .sequence = o->sequence,
+                              .max_pending = o->max_pending,
+                              .max_group = o->max_group,
+                              .max_parts = o->max_parts,
+                              .max_whole = o->max_whole,
+                              .parts_wait_ms = o->parts_wait,
+                              .spool = o->spool,
+                              .spool_max = o->spool_max,
+                              .silence = {.feed = o->name, .after_ms = o->silent_after}};
     struct err e;
-    if (silence_hours(o.silent_hours, &f->silence.from, &f->silence.until, &e) != ERR_NONE) {
-        problem_add(r->p, r->path, xml_line(n), "silent-hours=\"%s\": %s", o.silent_hours, e.msg);
+    if (silence_hours(o->silent_hours, &f->silence.from, &f->silence.until, &e) != ERR_NONE) {
+        problem_add(r->p, r->path, xml_line(n), "silent-hours=\"%s\": %s", o->silent_hours, e.msg);
     }
-    if (!is_short_name(o.name)) {
+    if (!is_short_name(o->name)) {
         problem_add(r->p, r->path, xml_line(n), "name=\"%s\": use a-z, 0-9 and -, at most 32",
-                    o.name);
+                    o->name);
     }
-    f->has_charset = read_charset(r, n, "charset", o.charset, &f->charset);
+    f->has_charset = read_charset(r, n, "charset", o->charset, &f->charset);
     f->fallback = CHARSET_UTF8;
-    read_charset(r, n, "charset-fallback", o.fallback, &f->fallback);
-    read_table(r, n, &o, f);
-    if (!file_exists(o.mapping)) {
-        problem_add(r->p, r->path, xml_line(n), "mapping: %s does not exist", o.mapping);
+    read_charset(r, n, "charset-fallback", o->fallback, &f->fallback);
+    read_table(r, n, o, f);
+    if (!file_exists(o->mapping)) {
+        problem_add(r->p, r->path, xml_line(n), "mapping: %s does not exist", o->mapping);
     }
-    read_adapter(r, n, f, o.adapter);
+    read_adapter(r, n, f, o->adapter);
 }
 
 static void read_feeds(struct reader *r, const struct xml_node *root, struct config *c)
@@ -520,6 +524,9 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
 
 const struct option_row *config_rows(const char *element)
 {
+    if (strcmp(element, "feed") == 0) {
+        return feed_rows;
+    }
     for (int i = 0; elements[i].element; i++) {
         if (strcmp(elements[i].element, element) == 0) {
             return elements[i].rows;

@@ -19,8 +19,9 @@ struct config_feed {
     const struct adapter_ops *adapter;
     const void *options; /* adapter->options_size bytes */
     int options_line;
-    const char *mapping; /* file or folder */
-    bool has_charset;    /* charset overrides MSH-18 */
+    const void *attributes; /* all of its own, for config_rows("feed") */
+    const char *mapping;    /* file or folder */
+    bool has_charset;       /* charset overrides MSH-18 */
     enum charset charset;
     enum charset fallback;   /* when MSH-18 is empty */
     bool refuse_reuse;       /* a control id used for another message: AR instead of flagged */
@@ -90,7 +91,8 @@ const char *config_conninfo(const struct config *c, struct arena *a, struct err 
 /* The database of a role, opened and checked for its version. Prints nothing. */
 enum err_code config_db(const struct config *c, const char *role, struct db **out, struct err *e);
 
-/* The options of an element that go into struct config ("relay"), with their offsets in it. */
+/* The options of an element with their offsets: in struct config ("relay"), or in the attributes of
+ * a feed ("feed"). */
 const struct option_row *config_rows(const char *element);
 
 /* Every attribute with its limits, default and meaning, for dari check --options. */

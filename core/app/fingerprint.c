@@ -81,7 +81,8 @@ static void add_rows(struct buf *b, const struct option_row *rows, const void *o
     }
 }
 
-/* A mapping, or a folder of them, and the code tables of both places where they may lie. */
+/* A mapping, or a folder of them, with the code tables and headers of both places where they may
+ * lie. */
 static void add_mapping(struct buf *b, const char *path)
 {
     struct stat st;
@@ -93,21 +94,34 @@ static void add_mapping(struct buf *b, const char *path)
     for (int i = 0; i < 2; i++) {
         snprintf(at, sizeof at, "%.*s/%stables", n, path, i ? "../" : "");
         add_folder(b, at);
+        snprintf(at, sizeof at, "%.*s/%sheaders.xml", n, path, i ? "../" : "");
+        add_file(b, at);
     }
+}
+
+/* Attributes of a feed that it takes while it runs, or that are the steward's; all others need a
+ * new start. */
+static bool is_taken(const char *name)
+{
+    return strcmp(name, "mapping") == 0 || strcmp(name, "charset") == 0 ||
+           strcmp(name, "charset-fallback") == 0;
+}
+
+static bool is_watched(const char *name)
+{
+    return strncmp(name, "silent-", 7) == 0 || strcmp(name, "parts-wait") == 0;
 }
 
 static void add_feed(struct buf *restart, struct buf *running, const struct config *c,
                      const struct config_feed *f)
 {
-    add_z(restart, f->name);
-    add_z(restart, f->adapter->name);
-    add_z(restart, f->spool);
-    buf_printf(restart, "%d %d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64,
-               f->refuse_reuse, f->sequence, f->accept_quarantined, f->max_pending, f->max_group,
-               f->spool_max, f->max_parts, f->max_whole);
+    for (const struct option_row *row = config_rows("feed"); row->name; row++) {
+        if (!is_watched(row->name)) {
+            add_row(is_taken(row->name) ? running : restart, row, f->attributes);
+        }
+    }
     add_mapping(running, f->mapping);
     add_file(running, c->catalogue);
-    buf_printf(running, "%d %d %d", f->has_charset, (int)f->charset, (int)f->fallback);
     for (const struct option_row *row = f->adapter->options; row->name; row++) {
         const char *z = NULL;
         if (row->type != OPTION_PATH || !f->adapter->reload) {
@@ -126,10 +140,12 @@ static void add_steward(struct buf *b, const struct config *c)
 {
     add_rows(b, config_rows("steward"), c);
     for (size_t i = 0; i < c->feed_count; i++) {
-        const struct silence_rule *r = &c->feeds[i].silence;
-        add_z(b, r->feed);
-        buf_printf(b, "%" PRId64 " %d %d %" PRId64, (int64_t)r->after_ms, (int)r->from,
-                   (int)r->until, c->feeds[i].parts_wait_ms);
+        add_z(b, c->feeds[i].name);
+        for (const struct option_row *row = config_rows("feed"); row->name; row++) {
+            if (is_watched(row->name)) {
+                add_row(b, row, c->feeds[i].attributes);
+            }
+        }
     }
 }
 

@@ -7,203 +7,225 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-DB_STATEMENT(
-    commit_group,
-    "SELECT ord, outcome, no, reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, "
-    "$10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
-    "$28, $29, $30, $31, $32)");
-DB_STATEMENT(
-    commit_group_numbered,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
-    "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) VALUES ($1, $2, $33, $3) "
-    "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
-    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
+DB_STATEMENT(commit_group, "SELECT ord, outcome, no, reply FROM " GROUP_CALL);
+DB_STATEMENT(commit_group_numbered,
+             "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
+             "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) VALUES ($1, $2, $14, $3) "
+             "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
+             "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
-DB_STATEMENT(
-    commit_spooled,
-    "SELECT c.ord, dari.received_earlier($1, $3, c.no, c.outcome, ($33::timestamptz[])[c.ord]), "
-    "c.no, c.reply FROM dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
-    "$14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, "
-    "$32) AS c");
-
-enum { FLAG_TEST = 2 };
-
-/* One array per parameter of commit_group, in the function's order. */
-enum column {
-    M_ID,
-    M_CONTROL,
-    M_TYPE,
-    M_STATE,
-    M_REASON,
-    M_PLACE,
-    M_MAPPING,
-    M_PATIENT,
-    M_FLAGS,
-    M_CHARSET,
-    M_SIZE,
-    M_SEALED,
-    M_SEALED_DIGEST,
-    M_REPLY,
-    M_CODE,
-    M_REFUSAL,
-    M_EVENTS,
-    M_BEFORE,
-    M_DIGEST,
-    TALLY,
-    E_MESSAGE,
-    E_ID,
-    E_TYPE,
-    E_SUBJECT,
-    E_TIME,
-    E_TEST,
-    E_MAPPING,
-    E_DATA,
-    E_SEALED,
-    COLUMNS
-};
+enum { FLAG_TEST = 2, FLAG_SPOOLED = 8 };
 
 static const char *const states[] = {"mapped", "ignored", "quarantined"};
 
-static const char *place_of(struct arena *a, const struct err *problem)
+/* The arrays of commit_group: the columns of one type, row after row. */
+struct columns {
+    struct db_array *texts, *bytes, *numbers, *received, *refusals, *counts;
+    struct db_array *e_texts, *e_numbers, *e_times, *e_sealed;
+    struct buf line;
+    int64_t ord, before, states[3], repeated;
+};
+
+static bool columns_new(struct columns *c, struct arena *a)
 {
-    return problem->where[0] ? arena_z(a, str_of(problem->where))
-                             : arena_printf(a, "byte %zu", problem->pos);
+    struct db_array **all[] = {&c->texts,  &c->bytes,   &c->numbers,   &c->received, &c->refusals,
+                               &c->counts, &c->e_texts, &c->e_numbers, &c->e_times,  &c->e_sealed};
+    *c = (struct columns){.ord = 0};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (!(*all[i] = db_array_new(a))) {
+            return false;
+        }
+    }
+    buf_init(&c->line, 4096);
+    return true;
 }
 
-static struct str hex_digest(struct arena *a, const unsigned char digest[SHA256_BYTES])
+static void add_place(struct columns *c, const struct err *problem)
 {
-    char *hex = arena_alloc(a, 2 * SHA256_BYTES + 1);
-    if (!hex) {
-        return STR("-"); /* the array of this argument has failed as well */
-    }
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-    return (struct str){hex, 2 * SHA256_BYTES};
+    char place[32];
+    snprintf(place, sizeof place, "byte %zu", problem->pos);
+    db_array_z(c->texts, problem->where[0] ? problem->where : place);
 }
 
-static void add_message(const struct intake_settings *s, struct arena *a, const struct job *j,
-                        struct db_array **c)
+/* What stands in the middle of the ledger's entry, behind the number and before the events'. */
+static void add_line(struct columns *c, const struct job *j)
+{
+    const struct mapped *m = &j->p.mapped;
+    unsigned char digest[SHA256_BYTES];
+    message_row_digest(j->p.control_id, j->p.type, str_of(j->p.charset), j->sealed, digest);
+    buf_reset(&c->line);
+    buf_add(&c->line, STR(" id="));
+    buf_hex(&c->line, (struct str){(const char *)j->p.id, sizeof j->p.id});
+    buf_add(&c->line, STR(" digest="));
+    buf_hex(&c->line, (struct str){(const char *)digest, sizeof digest});
+    buf_add(&c->line, STR(" state="));
+    buf_add(&c->line, str_of(states[m->state]));
+    buf_add(&c->line, STR(" reply="));
+    buf_add(&c->line, str_of(j->code));
+    buf_add(&c->line, STR(" mapping="));
+    buf_add(&c->line, m->mapping ? str_of(m->mapping) : STR("-"));
+    db_array_str(c->texts, buf_str(&c->line));
+}
+
+static void add_digest(struct columns *c, const struct event_rows *rows, size_t count)
+{
+    buf_reset(&c->line);
+    if (count) {
+        buf_hex(&c->line, (struct str){(const char *)rows->digest, sizeof rows->digest});
+    } else {
+        buf_add(&c->line, STR("-"));
+    }
+    db_array_str(c->texts, buf_str(&c->line));
+}
+
+static size_t events_of(const struct mapped *m)
+{
+    return m->state == MAPPING_MAPPED ? m->count : 0;
+}
+
+static void add_message(const struct intake_settings *s, struct columns *c, const struct job *j,
+                        const struct event_rows *rows)
 {
     const struct mapped *m = &j->p.mapped;
     bool quarantined = m->state == MAPPING_QUARANTINED;
-    unsigned char digest[SHA256_BYTES];
-    message_row_digest(j->p.control_id, j->p.type, str_of(j->p.charset), j->sealed, digest);
-    db_array_bytes(c[M_ID], (struct str){(const char *)j->p.id, sizeof j->p.id});
-    db_array_str(c[M_CONTROL], j->p.control_id);
-    db_array_str(c[M_TYPE], j->p.type);
-    db_array_z(c[M_STATE], states[m->state]);
-    db_array_z(c[M_REASON], quarantined ? m->problem.msg : m->reason);
-    db_array_z(c[M_PLACE], quarantined ? place_of(a, &m->problem) : NULL);
-    db_array_z(c[M_MAPPING], m->mapping);
-    db_array_z(c[M_PATIENT], m->patient[0] ? m->patient : NULL);
-    db_array_i64(c[M_FLAGS], m->test ? FLAG_TEST : 0);
-    db_array_z(c[M_CHARSET], j->p.charset);
-    db_array_i64(c[M_SIZE], (int64_t)j->p.raw.n);
-    db_array_bytes(c[M_SEALED], j->sealed);
-    db_array_str(c[M_SEALED_DIGEST], hex_digest(a, digest));
-    db_array_bytes(c[M_REPLY], j->reply);
-    db_array_z(c[M_CODE], j->code);
+    size_t count = events_of(m);
+    db_array_str(c->texts, j->p.control_id);
+    db_array_str(c->texts, j->p.type);
+    db_array_z(c->texts, states[m->state]);
+    db_array_z(c->texts, quarantined ? m->problem.msg : m->reason);
+    quarantined ? add_place(c, &m->problem) : db_array_z(c->texts, NULL);
+    db_array_z(c->texts, m->mapping);
+    db_array_z(c->texts, m->patient[0] ? m->patient : NULL);
+    db_array_z(c->texts, j->p.charset);
+    add_line(c, j);
+    add_digest(c, rows, count);
+    db_array_bytes(c->bytes, (struct str){(const char *)j->p.id, sizeof j->p.id});
+    db_array_bytes(c->bytes, j->sealed);
+    db_array_bytes(c->bytes, j->reply);
+    db_array_i64(c->numbers, (m->test ? FLAG_TEST : 0) | (j->spooled ? FLAG_SPOOLED : 0));
+    db_array_i64(c->numbers, (int64_t)j->p.raw.n);
+    db_array_i64(c->numbers, (int64_t)count);
+    db_array_i64(c->numbers, c->before);
+    c->before += (int64_t)count;
+    c->states[m->state]++;
+    db_array_time(c->received, j->at);
     if (s->refuse_reuse) {
-        db_array_bytes(c[M_REFUSAL], j->refusal);
+        db_array_bytes(c->refusals, j->refusal);
     }
 }
 
-/* One event, and its digest as dari.event_digest() makes it. */
-static enum err_code add_event(const struct intake_settings *s, struct arena *a, int64_t ord,
-                               struct str source, const struct mapped *m, const struct event *ev,
-                               struct db_array **c, unsigned char digest[SHA256_BYTES],
-                               struct err *e)
+static void add_events(struct columns *c, const struct mapped *m, const struct event_rows *rows)
 {
-    struct str sealed;
-    enum err_code code = event_seal(s->keys, a, s->site, ev, &sealed, e);
-    if (code != ERR_NONE) {
-        return code;
+    for (size_t i = 0; i < events_of(m); i++) {
+        const struct event *ev = &m->events[i];
+        db_array_z(c->e_texts, ev->id);
+        db_array_z(c->e_texts, ev->type->name);
+        db_array_z(c->e_texts, ev->subject[0] ? ev->subject : NULL);
+        db_array_z(c->e_texts, m->mapping);
+        db_array_str(c->e_texts, ev->data);
+        db_array_i64(c->e_numbers, c->ord);
+        db_array_i64(c->e_numbers, ev->test);
+        db_array_time(c->e_times, ev->time);
+        db_array_bytes(c->e_sealed, rows->sealed[i]);
     }
-    const struct event_row row = {.id = str_of(ev->id),
-                                  .type = str_of(ev->type->name),
-                                  .subject = str_of(ev->subject),
-                                  .source = source,
-                                  .cause = STR(""),
-                                  .mapping = str_of(m->mapping),
-                                  .data = ev->data,
-                                  .sealed = sealed,
-                                  .time = ev->time,
-                                  .test = ev->test};
-    event_row_digest(&row, digest);
-    db_array_i64(c[E_MESSAGE], ord);
-    db_array_z(c[E_ID], ev->id);
-    db_array_z(c[E_TYPE], ev->type->name);
-    db_array_z(c[E_SUBJECT], ev->subject[0] ? ev->subject : NULL);
-    db_array_time(c[E_TIME], ev->time);
-    db_array_bool(c[E_TEST], ev->test);
-    db_array_z(c[E_MAPPING], m->mapping);
-    db_array_str(c[E_DATA], ev->data);
-    db_array_bytes(c[E_SEALED], sealed);
+}
+
+enum err_code job_seal_events(const struct intake_settings *s, struct arena *a,
+                              const struct mapped *m, struct event_rows *out, struct err *e)
+{
+    size_t count = events_of(m);
+    *out = (struct event_rows){.of = NULL};
+    if (!count) {
+        return ERR_NONE;
+    }
+    unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count, SHA256_BYTES);
+    char *source = arena_printf(a, "feed:%s", s->feed);
+    out->sealed = arena_array(a, count, sizeof *out->sealed);
+    if (!digests || !source || !out->sealed) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for events");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct event *ev = &m->events[i];
+        enum err_code code = event_seal(s->keys, a, s->site, ev, &out->sealed[i], e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+        const struct event_row row = {.id = str_of(ev->id),
+                                      .type = str_of(ev->type->name),
+                                      .subject = str_of(ev->subject),
+                                      .source = str_of(source),
+                                      .cause = STR(""),
+                                      .mapping = str_of(m->mapping),
+                                      .data = ev->data,
+                                      .sealed = out->sealed[i],
+                                      .time = ev->time,
+                                      .test = ev->test};
+        event_row_digest(&row, digests[i]);
+    }
+    sha256((struct str){(const char *)digests, count * SHA256_BYTES}, out->digest);
+    out->of = m->events;
     return ERR_NONE;
 }
 
-static enum err_code add_events(const struct intake_settings *s, struct arena *a, int64_t ord,
-                                const struct mapped *m, struct db_array **c, int64_t *before,
-                                struct err *e)
+/* Made when it came, unless it has other events by now. */
+static enum err_code add_job(const struct intake_settings *s, struct arena *a, struct columns *c,
+                             const struct job *j, struct err *e)
 {
-    size_t count = m->state == MAPPING_MAPPED ? m->count : 0;
-    unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count + 1, SHA256_BYTES);
-    char *feed = arena_printf(a, "feed:%s", s->feed);
-    if (!digests || !feed) {
-        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
-    }
-    struct str source = str_of(feed);
-    for (size_t i = 0; i < count; i++) {
-        enum err_code code = add_event(s, a, ord, source, m, &m->events[i], c, digests[i], e);
+    const struct mapped *m = &j->p.mapped;
+    struct event_rows rows = j->rows;
+    if (events_of(m) && rows.of != m->events) {
+        enum err_code code = job_seal_events(s, a, m, &rows, e);
         if (code != ERR_NONE) {
             return code;
         }
     }
-    sha256((struct str){(const char *)digests, count * SHA256_BYTES}, digests[count]);
-    db_array_i64(c[M_EVENTS], (int64_t)count);
-    db_array_i64(c[M_BEFORE], *before);
-    *before += (int64_t)count;
-    db_array_str(c[M_DIGEST], count ? hex_digest(a, digests[count]) : STR("-"));
+    c->ord++;
+    add_message(s, c, j, &rows);
+    add_events(c, m, &rows);
     return ERR_NONE;
+}
+
+static void give_columns(const struct intake_settings *s, struct columns *c, bool spooled, usec at,
+                         struct db_args *q)
+{
+    for (int i = 0; i < 3; i++) {
+        db_array_i64(c->counts, c->states[i]);
+    }
+    db_array_i64(c->counts, c->repeated);
+    arg_z(q, s->site);
+    arg_z(q, s->feed);
+    arg_time(q, at);
+    arg_array(q, c->texts);
+    arg_array(q, c->bytes);
+    arg_array(q, c->numbers);
+    spooled ? arg_array(q, c->received) : arg_null(q);
+    s->refuse_reuse ? arg_array(q, c->refusals) : arg_null(q);
+    arg_array(q, c->counts);
+    arg_array(q, c->e_texts);
+    arg_array(q, c->e_numbers);
+    arg_array(q, c->e_times);
+    arg_array(q, c->e_sealed);
 }
 
 enum err_code group_args(const struct intake_settings *s, struct arena *a, const struct job *first,
                          usec at, const struct db_statement **st, struct db_args *q, struct err *e)
 {
-    struct db_array *c[COLUMNS];
-    for (int i = 0; i < COLUMNS; i++) {
-        if (!(c[i] = db_array_new(a))) {
-            return ERR(e, ERR_NOMEM, 0, "no memory for a group");
-        }
+    struct columns c;
+    if (!columns_new(&c, a)) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
-    int64_t ord = 0, number = 0, before = 0, tally[3] = {0};
-    for (const struct job *j = first; j; j = j->next) {
-        ord++;
+    int64_t number = 0;
+    enum err_code code = ERR_NONE;
+    for (const struct job *j = first; j && code == ERR_NONE; j = j->next) {
         number = j->numbered ? j->number : number;
-        add_message(s, a, j, c);
-        tally[j->p.mapped.state]++;
-        enum err_code code = add_events(s, a, ord, &j->p.mapped, c, &before, e);
-        if (code != ERR_NONE) {
-            return code;
-        }
+        code = add_job(s, a, &c, j, e);
     }
-    for (int i = 0; i < 3; i++) {
-        db_array_i64(c[TALLY], tally[i]);
+    bool complete = buf_ok(&c.line);
+    buf_release(&c.line);
+    if (code != ERR_NONE || !complete) {
+        return code != ERR_NONE ? code : ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
-    arg_z(q, s->site);
-    arg_z(q, s->feed);
-    arg_time(q, at);
-    for (int i = 0; i < COLUMNS; i++) {
-        if (i == M_REFUSAL && !s->refuse_reuse) {
-            arg_null(q);
-        } else {
-            arg_array(q, c[i]);
-        }
-    }
+    give_columns(s, &c, first->spooled, at, q);
     *st = number ? &commit_group_numbered : &commit_group;
     if (number) {
         arg_i64(q, number);
@@ -216,18 +238,8 @@ enum err_code spooled_args(const struct intake_settings *s, struct arena *a,
                            struct db_args *q, struct err *e)
 {
     struct intake_settings accepting = *s;
-    struct db_array *received = db_array_new(a);
     accepting.refuse_reuse = false;
-    if (!received) {
-        return ERR(e, ERR_NOMEM, 0, "no memory for a group");
-    }
-    for (const struct job *j = first; j; j = j->next) {
-        db_array_time(received, j->at);
-    }
-    enum err_code code = group_args(&accepting, a, first, at, st, q, e);
-    arg_array(q, received);
-    *st = &commit_spooled;
-    return code;
+    return group_args(&accepting, a, first, at, st, q, e);
 }
 
 /* ---- replies ---- */

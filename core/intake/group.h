@@ -6,6 +6,13 @@
 #include "core/intake/jobs.h"
 #include "core/store/db.h"
 
+/* What every statement begins with that commits messages: its first parameters are group_args(). */
+#define GROUP_CALL "dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+
+/* The rows of a message's events, made when it comes, so that the database need not wait for it. */
+enum err_code job_seal_events(const struct intake_settings *s, struct arena *a,
+                              const struct mapped *m, struct event_rows *out, struct err *e);
+
 /*
  * The statement that commits a list of jobs, with its arguments; arrays live in `a`. It writes the
  * sequence number of the last job that has one.

@@ -8,43 +8,39 @@ DB_STATEMENT(
 /* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
 DB_STATEMENT(
     import_commit,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
     "j AS (SELECT CASE WHEN g.outcome = 1 THEN 3 WHEN g.outcome = 2 AND g.reply IS NOT NULL THEN 2 "
-    "ELSE u.state END AS state, u.events FROM g JOIN unnest($33::bigint[], $34::bigint[]) "
+    "ELSE u.state END AS state, u.events FROM g JOIN unnest($14::bigint[], $15::bigint[]) "
     "WITH ORDINALITY AS u(state, events, ord) ON u.ord = g.ord WHERE u.state >= 0), "
     "c AS (SELECT count(*) AS read, count(*) FILTER (WHERE state = 0) AS mapped, "
     "count(*) FILTER (WHERE state = 1) AS ignored, count(*) FILTER (WHERE state = 2) AS rejected, "
     "count(*) FILTER (WHERE state = 3) AS duplicates, "
     "coalesce(sum(events) FILTER (WHERE state = 0), 0) AS events FROM j), "
-    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $36), bytes = $37, "
+    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $17), bytes = $18, "
     "last_at = $3, read = b.read + c.read, mapped = b.mapped + c.mapped, "
     "ignored = b.ignored + c.ignored, rejected = b.rejected + c.rejected, "
     "duplicates = b.duplicates + c.duplicates, events = b.events + c.events "
-    "FROM c WHERE b.site = $1 AND b.no = $35) "
+    "FROM c WHERE b.site = $1 AND b.no = $16) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
-/* The same for rows of a snapshot, which is brought up to date; $38 more rows were unchanged. */
+/* The same for rows of a snapshot, which is brought up to date; $19 more rows were unchanged. */
 DB_STATEMENT(
     import_commit_snapshot,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
     "c AS (SELECT count(*) AS read, count(*) FILTER (WHERE outcome = 1) AS duplicates, "
     "count(*) FILTER (WHERE outcome <> 1 AND state = 0) AS mapped, "
     "count(*) FILTER (WHERE outcome <> 1 AND state = 1) AS ignored, "
     "count(*) FILTER (WHERE outcome <> 1 AND state = 2) AS rejected, "
     "coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events FROM g JOIN "
-    "unnest($33::bigint[], $34::bigint[]) WITH ORDINALITY AS u(state, events, ord) USING (ord)), "
-    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $36), bytes = $37, "
-    "last_at = $3, read = b.read + c.read + $38, unchanged = b.unchanged + $38, "
+    "unnest($14::bigint[], $15::bigint[]) WITH ORDINALITY AS u(state, events, ord) USING (ord)), "
+    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $17), bytes = $18, "
+    "last_at = $3, read = b.read + c.read + $19, unchanged = b.unchanged + $19, "
     "mapped = b.mapped + c.mapped, ignored = b.ignored + c.ignored, "
     "rejected = b.rejected + c.rejected, duplicates = b.duplicates + c.duplicates, "
-    "events = b.events + c.events FROM c WHERE b.site = $1 AND b.no = $35), "
+    "events = b.events + c.events FROM c WHERE b.site = $1 AND b.no = $16), "
     "s AS (INSERT INTO dari.snapshot AS s (site, feed, key, digest, day, no) "
     "SELECT $1, $2, u.key, u.digest, ($3 AT TIME ZONE 'UTC')::date, g.no FROM g JOIN "
-    "unnest($39::bytea[], $40::bytea[]) WITH ORDINALITY AS u(key, digest, ord) USING (ord) "
+    "unnest($20::bytea[], $21::bytea[]) WITH ORDINALITY AS u(key, digest, ord) USING (ord) "
     "WHERE g.outcome <> 1 AND u.key IS NOT NULL "
     "ON CONFLICT (site, feed, key) DO UPDATE SET digest = excluded.digest, day = excluded.day, "
     "no = excluded.no) "
@@ -53,15 +49,13 @@ DB_STATEMENT(
 /* Of rows that are gone: they were not read, and are forgotten. */
 DB_STATEMENT(
     import_tell,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
     "c AS (SELECT count(*) AS gone, coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events "
-    "FROM g JOIN unnest($33::bigint[]) WITH ORDINALITY AS u(events, ord) USING (ord)), "
+    "FROM g JOIN unnest($14::bigint[]) WITH ORDINALITY AS u(events, ord) USING (ord)), "
     "b AS (UPDATE dari.batch AS b SET gone = b.gone + c.gone, events = b.events + c.events, "
-    "last_at = $3 FROM c WHERE b.site = $1 AND b.no = $34), "
+    "last_at = $3 FROM c WHERE b.site = $1 AND b.no = $15), "
     "s AS (DELETE FROM dari.snapshot AS s WHERE s.site = $1 AND s.feed = $2 AND "
-    "s.key = ANY ($35::bytea[])) "
+    "s.key = ANY ($16::bytea[])) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 DB_STATEMENT(import_forget, "DELETE FROM dari.snapshot WHERE site = $1 AND feed = $2 AND "
                             "key = ANY ($3::bytea[])");

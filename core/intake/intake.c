@@ -225,6 +225,9 @@ enum err_code host_prepare(struct adapter_host *h, struct job *j, struct str giv
     if (code == ERR_NONE) {
         code = job_replies(&h->s, j, raw, at, e);
     }
+    if (code == ERR_NONE) {
+        code = job_seal_events(&h->s, j->arena, &j->p.mapped, &j->rows, e);
+    }
     return code == ERR_NONE ? seal_raw(h, j, e) : code;
 }
 

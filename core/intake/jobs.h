@@ -2,6 +2,7 @@
 #ifndef DARI_INTAKE_JOBS_H
 #define DARI_INTAKE_JOBS_H
 
+#include "core/crypto/digest.h"
 #include "core/intake/bundle.h"
 #include "core/intake/generation.h"
 #include "core/intake/prepare.h"
@@ -12,6 +13,13 @@ struct job_part {
     const int64_t
         *order; /* the numbers of all parts of the whole, 0 for this one; NULL: it waits */
     size_t count;
+};
+
+/* Events ready for their rows. */
+struct event_rows {
+    const struct event *of; /* these; NULL: nothing is ready */
+    struct str *sealed;
+    unsigned char digest[SHA256_BYTES]; /* over the digests of all */
 };
 
 /* A message between its arrival and its reply. */
@@ -32,6 +40,7 @@ struct job {
     struct prepared p;
     struct job_part part;
     struct str sealed;
+    struct event_rows rows;
     struct str reply, refusal, retry; /* for: committed, reused control id, database away */
     char code[3];                     /* MSA-1 of `reply` for the ledger, "-" when none is wanted */
 };

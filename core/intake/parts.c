@@ -12,14 +12,12 @@ const struct db_statement *const parts_find = &parts_of;
 
 DB_STATEMENT(
     commit_part,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM dari.commit_group("
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
-    "$21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
     "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) "
-    "SELECT $1, $2, $33, $3 WHERE $33::bigint IS NOT NULL "
+    "SELECT $1, $2, $14, $3 WHERE $14::bigint IS NOT NULL "
     "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
-    "SELECT g.ord, dari.keep_part($1, $2, $3, g.no, g.outcome, g.reply IS NULL, $34, $35, $36, "
-    "$37, $38, $39), g.no, g.reply FROM g");
+    "SELECT g.ord, dari.keep_part($1, $2, $3, g.no, g.outcome, g.reply IS NULL, $15, $16, $17, "
+    "$18, $19, $20), g.no, g.reply FROM g");
 
 DB_STATEMENT(parts_late, "SELECT count(n), min(n) FROM dari.give_up_parts($1, $2, $3, $4) AS n");
 DB_STATEMENT(parts_of_whole,

@@ -133,24 +133,20 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
 
     def digest(i):
         return hashlib.sha256(b"".join(event_digest(i, k) for k in range(i % 4))).hexdigest() if i % 4 else "-"
-    return (f"SELECT count(*) FROM dari.commit_group('{SITE}', 'emr', '{at}',"
-            + array(["\\x" + i.hex() for i in ids], "bytea") + "," + array([f"C{i}" for i in n], "text") + ","
-            + array(["ADT^A08"] * count, "text") + "," + array(["mapped"] * count, "text") + ","
-            + array([None] * count, "text") + "," + array([None] * count, "text") + ","
-            + array(["adt@1"] * count, "text") + "," + array([key("patient", i % 7) for i in n], "text") + ","
-            + array([0] * count, "bigint", False) + "," + array(["utf-8"] * count, "text") + ","
-            + array([100] * count, "bigint", False) + "," + array([f"\\x{i:08x}" for i in n], "bytea") + ","
-            + array([hashlib.sha256(f"C{i}\nADT^A08\nutf-8\n".encode() + i.to_bytes(4, "big")).hexdigest() for i in n], "text") + ","
-            + array(["\\x41"] * count, "bytea") + "," + array(["AA"] * count, "text") + ", NULL,"
-            + array([i % 4 for i in n], "bigint", False) + ","
-            + array([sum(j % 4 for j in range(first, i)) for i in n], "bigint", False) + ","
-            + array([digest(i) for i in n], "text") + "," + array([count, 0, 0], "bigint", False) + ","
-            + array([i - first + 1 for i, _ in events], "bigint", False) + ","
-            + array([key("event", i, k) for i, k in events], "text") + ","
-            + array(["patient.updated"] * len(events), "text") + ","
-            + array([key("patient", i % 7) for i, _ in events], "text") + ","
-            + array([at] * len(events), "timestamptz") + "," + array(["false"] * len(events), "boolean") + ","
-            + array(["adt@1"] * len(events), "text") + "," + array(["{}"] * len(events), "text") + ","
+
+    def line(i):
+        sealed = f"C{i}\nADT^A08\nutf-8\n".encode() + i.to_bytes(4, "big")
+        return f" id={ids[i - first].hex()} digest={hashlib.sha256(sealed).hexdigest()} state=mapped reply=AA mapping=adt@1"
+    texts = [w for i in n for w in (f"C{i}", "ADT^A08", "mapped", None, None, "adt@1", key("patient", i % 7), "utf-8", line(i),
+                                    digest(i))]
+    raw = [w for i in n for w in ("\\x" + ids[i - first].hex(), f"\\x{i:08x}", "\\x41")]
+    numbers = [w for i in n for w in (0, 100, i % 4, sum(j % 4 for j in range(first, i)))]
+    e_texts = [w for i, k in events for w in (key("event", i, k), "patient.updated", key("patient", i % 7), "adt@1", "{}")]
+    return (f"SELECT count(*) FROM dari.commit_group('{SITE}', 'emr', '{at}'," + array(texts, "text") + ","
+            + array(raw, "bytea") + "," + array(numbers, "bigint", False) + ", NULL, NULL,"
+            + array([count, 0, 0, 0], "bigint", False) + "," + array(e_texts, "text") + ","
+            + array([w for i, _ in events for w in (i - first + 1, 0)], "bigint", False) + ","
+            + array([at] * len(events), "timestamptz") + ","
             + array([None if k else "\\xbeef" for _, k in events], "bytea") + ");\n")
 
 

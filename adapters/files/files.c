@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -149,8 +151,12 @@ static enum err_code make_paths(struct adapter *a, struct err *e)
 
 static enum err_code lock(struct adapter *a, struct err *e)
 {
-    const char *path = arena_printf(a->memory, "%s/lock", a->work);
-    a->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
+    char path[PATH_MAX];
+    if (a->lock >= 0) { /* of a folder that was away */
+        close(a->lock);
+    }
+    snprintf(path, sizeof path, "%s/lock", a->work);
+    a->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (a->lock < 0) {
         return ERR(e, ERR_IO, 0, "work: could not write in %s: %s", a->work, strerror(errno));
     }
@@ -184,7 +190,7 @@ static enum err_code open_folders(struct adapter *a, struct err *e)
         return ERR(e, ERR_NOTFOUND, 0, "could not read the folder: %s", strerror(errno));
     }
     enum err_code code = file_make_folder(a->working, 0750, e);
-    if (code == ERR_NONE && a->lock < 0) {
+    if (code == ERR_NONE) {
         code = lock(a, e);
     }
     if (code == ERR_NONE && a->o->folder[0]) {
@@ -217,17 +223,19 @@ static void scan(void *ctx)
     if (a->draining) {
         return;
     }
-    if (!a->opened && open_folders(a, &e) != ERR_NONE) {
-        trouble_on(a, e.code == ERR_NOTFOUND ? TROUBLE_FOLDER : TROUBLE_WORK, e.msg);
-        net_timer_set(a->scan, a->o->scan_ms);
-        return;
+    if (!a->opened) {
+        if (open_folders(a, &e) != ERR_NONE) {
+            trouble_on(a, e.code == ERR_NOTFOUND ? TROUBLE_FOLDER : TROUBLE_WORK, e.msg);
+            net_timer_set(a->scan, a->o->scan_ms);
+            return;
+        }
+        trouble_off(a, TROUBLE_WORK);
     }
-    trouble_off(a, TROUBLE_FOLDER);
     if (a->o->url[0]) {
         fetch_turn(a);
         net_timer_set(a->scan, a->o->scan_ms);
     } else {
-        scan_folder(a);
+        a->opened = scan_folder(a); /* what comes back may be another disk */
         scan_again(a);
     }
     jobs_turn(a);

@@ -263,6 +263,7 @@ static struct job *claim(struct adapter *a)
         }
         if (code != ERR_NOTFOUND) {
             trouble_on(a, TROUBLE_CLAIM, e.msg);
+            a->opened = false; /* our folders may be gone: the next look makes them */
             return NULL;
         }
     }

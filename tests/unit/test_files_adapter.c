@@ -417,7 +417,7 @@ static void draining_takes_nothing_new(void **state)
 
 /* ---- conditions ---- */
 
-static bool two_troubles(struct adapter_host *h)
+static bool so_many_troubles(struct adapter_host *h)
 {
     return counted(h, "troubles") >= wanted;
 }
@@ -428,7 +428,7 @@ static void a_folder_that_is_away_is_waited_for(void **state)
     assert_int_equal(rmdir(at(h, "in")), 0);
     begin(h, "complete", "rename");
     wanted = 1;
-    run_until(h, two_troubles);
+    run_until(h, so_many_troubles);
     run_for_a_while(h);
     assert_int_equal(counted(h, "troubles"), 1); /* said once */
     make_folder(h, "in");
@@ -436,10 +436,25 @@ static void a_folder_that_is_away_is_waited_for(void **state)
     run_until_away(h, 1);
     assert_int_equal(rename(at(h, "in"), at(h, "away")), 0);
     wanted = 2;
-    run_until(h, two_troubles);
+    run_until(h, so_many_troubles);
+    run_for_a_while(h);
+    assert_int_equal(counted(h, "troubles"), 2);
     assert_int_equal(rename(at(h, "away"), at(h, "in")), 0);
     write_file(h, "in/b.csv", STR("two"));
     run_until_away(h, 2);
+}
+
+/* What comes back is another disk, without our folders. */
+static void our_folders_are_made_again(void **state)
+{
+    struct adapter_host *h = of(state);
+    begin(h, "complete", "rename");
+    write_file(h, "in/a.csv", STR("one"));
+    run_until_away(h, 1);
+    assert_int_equal(rename(at(h, "in/.dari"), at(h, "gone")), 0);
+    write_file(h, "in/b.csv", STR("two"));
+    run_until_away(h, 2);
+    assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "b.csv");
 }
 
 static void an_archive_that_cannot_be_written_holds_nothing_up(void **state)
@@ -604,6 +619,7 @@ int main(void)
         TEST(half_a_refusal),
         TEST(draining_takes_nothing_new),
         TEST(a_folder_that_is_away_is_waited_for),
+        TEST(our_folders_are_made_again),
         TEST(an_archive_that_cannot_be_written_holds_nothing_up),
         TEST(wrong_options_are_named),
         TEST(dari_check_misses_the_folder),

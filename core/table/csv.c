@@ -310,7 +310,7 @@ static enum err_code csv_next(struct source *s, struct raw_row *out, bool *more,
     c->in.at = next;
     out->number = c->row;
     out->problem.code = ERR_NONE;
-    out->column = 0;
+    out->column = out->formula = 0;
     drop_cr(c);
     for (size_t i = 0; i < c->count; i++) {
         if (c->forms[i] == CELL_DOUBLED) {

@@ -18,6 +18,7 @@ struct raw_row {
     size_t count;
     struct err problem; /* of this row alone; cells are not to be used then */
     size_t column;      /* where the problem is, from 1; 0: nowhere in particular */
+    size_t formula;     /* the first cell that a spreadsheet computes, from 1; 0: none */
 };
 
 struct source;

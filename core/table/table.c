@@ -3,7 +3,9 @@
 #include "core/base/rrn.h"
 #include "core/base/text.h"
 #include "core/table/table_internal.h"
+#include "core/table/workbook.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +40,71 @@ static enum err_code open_text(struct table *t, const char *path, struct err *e)
     return code == ERR_NONE ? header_search(t, e) : code;
 }
 
+static void close_source(struct table *t)
+{
+    if (t->source) {
+        t->source->ops->close(t->source);
+        t->source = NULL;
+    }
+}
+
+/* The sheet that was asked for, or the first visible one whose header fits. */
+static enum err_code open_workbook(struct table *t, const char *path, struct err *e)
+{
+    const char *wanted = t->settings.sheet && *t->settings.sheet ? t->settings.sheet : NULL;
+    struct err first = {.code = ERR_NONE};
+    enum err_code code = workbook_open(path, &t->limit, &t->workbook, e);
+    for (size_t i = 0; code == ERR_NONE && i < workbook_sheets(t->workbook); i++) {
+        if (!workbook_sheet_is(t->workbook, i, wanted)) {
+            continue;
+        }
+        struct err problem = {.code = ERR_NONE};
+        close_source(t);
+        enum err_code found = sheet_open(t->workbook, i, &t->source, &problem);
+        found = found == ERR_NONE ? header_search(t, &problem) : found;
+        if (found == ERR_NONE) {
+            return ERR_NONE;
+        }
+        if (found != ERR_REQUIRED && found != ERR_SYNTAX) { /* empty, or another list: the next */
+            *(e ? e : &problem) = problem;
+            return found;
+        }
+        first = first.code == ERR_NONE ? problem : first;
+    }
+    if (code != ERR_NONE) {
+        return code;
+    }
+    if (first.code == ERR_NONE) {
+        return wanted ? ERR(e, ERR_REQUIRED, 0, "the workbook has no sheet of the name asked for")
+                      : ERR(e, ERR_SYNTAX, 0, "the workbook has no visible sheet");
+    }
+    *(e ? e : &first) = first;
+    return first.code;
+}
+
+/* What it is, by its first bytes; names lie. */
+static enum err_code open_any(struct table *t, const char *path, struct err *e)
+{
+    unsigned char p[64] = {0};
+    FILE *f = fopen(path, "rbe");
+    size_t n = f ? fread(p, 1, sizeof p, f) : 0;
+    if (f) {
+        fclose(f);
+    }
+    struct str text = str_trim((struct str){(const char *)p, n});
+    if (n >= 4 && memcmp(p, "PK\3\4", 4) == 0) {
+        return open_workbook(t, path, e);
+    }
+    if (n >= 4 && memcmp(p, "\xD0\xCF\x11\xE0", 4) == 0) {
+        return ERR(e, ERR_UNSUPPORTED, 0,
+                   "an old workbook (.xls) or one with a password: save it as .xlsx or CSV");
+    }
+    if (text.n && text.p[0] == '<') {
+        return ERR(e, ERR_UNSUPPORTED, 0, "this is HTML or XML: save it as .xlsx or CSV");
+    }
+    return open_text(t, path, e);
+}
+
 enum err_code table_open(const char *path, const struct table_settings *s, struct table **out,
                          struct err *e)
 {
@@ -53,7 +120,7 @@ enum err_code table_open(const char *path, const struct table_settings *s, struc
     t->arena = arena_new(0);
     t->row = arena_new(0);
     enum err_code code =
-        t->arena && t->row ? open_text(t, path, e) : ERR(e, ERR_NOMEM, 0, "no memory for a table");
+        t->arena && t->row ? open_any(t, path, e) : ERR(e, ERR_NOMEM, 0, "no memory for a table");
     if (code == ERR_NONE) {
         code = fill_buffers(t, e);
     }
@@ -74,9 +141,8 @@ void table_close(struct table **t)
     if (!old) {
         return;
     }
-    if (old->source) {
-        old->source->ops->close(old->source);
-    }
+    close_source(old);
+    workbook_close(&old->workbook);
     for (size_t i = 0; old->above && i < old->count; i++) {
         buf_release(&old->above[i]);
     }
@@ -371,6 +437,10 @@ static enum err_code shape_row(struct table *t, const struct raw_row *raw, struc
     for (size_t i = 0; i < t->count && code == ERR_NONE; i++) {
         code = shape_cell(t, i < raw->count ? raw->cells[i] : STR(""), i, problem);
         column = i + 1;
+    }
+    if (code == ERR_NONE && raw->formula && raw->formula <= t->count) {
+        column = raw->formula;
+        code = ERR(problem, ERR_REFUSED, 0, "holds a formula: export values");
     }
     if (code == ERR_NOMEM) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a row");

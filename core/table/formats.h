@@ -1,0 +1,45 @@
+/*
+ * Inside core/table: numbers of a workbook as people see them. Dates are numbers there, and only
+ * the number format of a cell says so (ECMA-376 part 1, 18.8.30): 46092 is 2026-03-11.
+ */
+#ifndef DARI_TABLE_FORMATS_H
+#define DARI_TABLE_FORMATS_H
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+
+#include <stdint.h>
+
+enum shown_as {
+    SHOWN_NUMBER,
+    SHOWN_DATE,     /* 2026-03-11 */
+    SHOWN_TIME,     /* 09:00, 09:00:30 */
+    SHOWN_BOTH,     /* 2026-03-11 09:00 */
+    SHOWN_DURATION, /* 27:30:00 */
+    SHOWN_ZEROS     /* 00000000: filled up with zeros to that many digits */
+};
+
+struct format {
+    enum shown_as as;
+    unsigned zeros;
+};
+
+/* Cell style → format. */
+struct formats {
+    struct format *styles;
+    size_t count;
+    bool since_1904; /* Macs count from 1904-01-01 */
+};
+
+/* Of a format's number, or of its code when it has one of its own. */
+struct format format_builtin(int id);
+struct format format_of(struct str code);
+
+/*
+ * Appends the number as it is shown. ERR_VALUE: it is no number, or no day (29 February 1900, which
+ * spreadsheets believe in).
+ */
+enum err_code format_number(const struct formats *f, size_t style, struct str number,
+                            struct buf *out, struct err *e);
+
+#endif

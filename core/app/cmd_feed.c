@@ -1,4 +1,5 @@
 #include "core/app/command.h"
+#include "core/app/counters_view.h"
 #include "core/app/operator.h"
 #include "core/app/session.h"
 #include "core/base/file.h"
@@ -56,19 +57,24 @@ static enum err_code print_sequence(struct session *s, const char *feed, struct 
 
 static void print_counters(struct session *s, const char *feed)
 {
-    struct str text, line;
-    const char *path = arena_printf(s->arena, "%s/feed-%s.counters", s->config->run, feed);
-    if (!path || file_read(s->arena, path, 65536, &text, NULL) != ERR_NONE) {
-        return;
-    }
+    struct counters_view v;
+    struct buf b;
     const char *before = "   since its start: ";
-    while (str_next(&text, '\n', &line) && line.n) {
-        size_t blank = str_find(line, ' ', 0);
-        printf("%s%.*s %.*s", before, STR_ARG(str_cut(line, 0, blank)),
-               STR_ARG(str_cut(line, blank + 1, line.n)));
+    counters_read(s->arena, s->config->run, feed, &v);
+    for (size_t i = 0; i < v.count; i++) {
+        printf("%s%.*s %" PRId64, before, STR_ARG(v.list[i].name), v.list[i].value);
         before = ", ";
     }
-    printf("\n");
+    if (v.count) {
+        printf("\n");
+    }
+    buf_init(&b, 4096);
+    for (size_t i = 0; i < v.histogram_count; i++) {
+        buf_reset(&b);
+        histogram_text(&v.histograms[i], &b);
+        printf("   %.*s: %.*s\n", STR_ARG(v.histograms[i].name), STR_ARG(buf_str(&b)));
+    }
+    buf_release(&b);
 }
 
 static char *pause_file(struct session *s, const char *feed)

@@ -1,5 +1,6 @@
 /* Counters of a feed: named once, bumped often, shown in a file that is rewritten when they
- * changed. */
+ * changed. A histogram is a row of counters NAME.le.BOUND, each the number of what was at most
+ * BOUND, the last one NAME.le.inf: dari status and dari feed list show any that are there. */
 #ifndef DARI_INTAKE_COUNTERS_H
 #define DARI_INTAKE_COUNTERS_H
 

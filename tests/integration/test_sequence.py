@@ -29,7 +29,10 @@ def rules(tap, s, m):
     tap.equal("a passed number on another message", ack(m.ask(message(8, "X"))), ("AE", "X", "9", "MSH^1^13", "207"))
     gap = ("AE", "C11", "9", "MSH^1^13", "207")
     tap.equal("a gap is refused with the expected number", [ack(m.ask(message(11))) for _ in range(3)], [gap] * 3)
+    status = s.run("status").stdout
+    tap.check("dari status: the alarm", "ALARM      feed emr: GAP, number 9 is missing, 11 came" in status, status)
     tap.equal("the missing ones, then it", [ack(m.ask(message(n)))[0] for n in (9, 10, 11)], ["AA"] * 3)
+    tap.check("dari status: no alarm any more", "ALARM" not in s.run("status").stdout)
     tap.equal("the gap is recorded", s.sql("SELECT expected, got, seen FROM dari.feed_gap"), [["9", "11", "3"]])
     tap.equal("resynchronize", ack(m.ask(message(-1, "R1", only_header=True))), ("AA", "R1", "-1"))
     tap.equal("any number then", ack(m.ask(message(3))), ("AA", "C3", "3"))

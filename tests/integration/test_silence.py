@@ -19,7 +19,18 @@ def test(tap):
         wait_for("the notice", lambda: "feed.silent feed=emr since=2026-03-09T09:49:59" in s.text())
         rows = wait_for("the event", lambda: s.sql("SELECT data FROM dari.event WHERE type = 'feed.gap_detected'"))
         tap.equal("one event that says from when", json.loads(rows[0][0])["from"], "2026-03-09T09:49:59+09:00")
+        status = s.run("status").stdout
+        tap.check("dari status: the alarm", "ALARM      feed emr: SILENT since 2026-03-09T09:49:59" in status, status)
+        tap.equal("dari status --json: too", [a["feed"] for a in json.loads(s.run("status", "--json").stdout)["silent"]], ["emr"])
         s.stop()
+        with open(s.home + "/run/feed-emr.counters", "a", encoding="utf-8") as f:
+            f.write("reply_ms.le.1 10\nreply_ms.le.5 99\nreply_ms.le.inf 100\n")
+        status = s.run("status").stdout
+        tap.check("dari status: whatever histograms there are", "reply_ms   feed emr: 100, half at most 5, 99 % at most 5" in status, status)
+        feed = json.loads(s.run("status", "--json").stdout)["feeds"][0]
+        tap.equal("dari status --json: as they are", feed["histograms"]["reply_ms"],
+                  [{"le": 1, "count": 10}, {"le": 5, "count": 99}, {"le": "inf", "count": 100}])
+        tap.check("dari status --json: counters, and that the sum adds up", feed["adds_up"] and feed["counters"]["replies"] >= 2, feed)
         s.clock("2026-03-09T12:00:00+09:00")
         s.start("--only", "feed,steward")
         wait_for("a look after the restart", lambda: s.text().count("steward.partitions") >= 2)
@@ -28,6 +39,7 @@ def test(tap):
         tap.equal("one notice on entering", s.text().count("feed.silent"), 1)
         tap.equal("one event", s.one("SELECT count(*) FROM dari.event WHERE type = 'feed.gap_detected'"), "1")
         tap.equal("and the condition is over", s.one("SELECT count(*) FROM dari.feed_silence"), "0")
+        tap.check("dari status: no alarm any more", "ALARM" not in s.run("status").stdout)
         verify = s.run("ledger", "verify")
         tap.check("the ledger verifies", verify.returncode == 0, verify.stdout + verify.stderr)
 

@@ -8,6 +8,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/*
+ * Two priorities: what is to be written, signals and what was asked to be first; then everybody
+ * else, of whom so many are heard before it is looked whether something of the first kind has come.
+ * Work on what has just arrived then does not keep the database idle.
+ */
+enum { FIRST, OTHERS, PRIORITIES, OTHERS_AT_A_TIME = 2 };
+
 struct net_timer {
     struct event *ev;
     void (*fn)(void *);
@@ -17,7 +24,7 @@ struct net_timer {
 struct net_watch {
     struct net_loop *loop;
     struct event *ev;
-    int fd, events;
+    int fd, events, priority;
     void (*fn)(void *, int ready);
     void *ctx;
 };
@@ -63,19 +70,12 @@ static void libevent_says(int severity, const char *text)
 static struct event *watch_signal(struct net_loop *l, int sig, event_callback_fn fn)
 {
     struct event *ev = evsignal_new(l->base, sig, fn, l);
-    if (ev && event_add(ev, NULL) != 0) {
+    if (ev && (event_priority_set(ev, FIRST) != 0 || event_add(ev, NULL) != 0)) {
         event_free(ev);
         return NULL;
     }
     return ev;
 }
-
-/*
- * Two priorities: watches and what is to be written, then everybody else, of whom so many are heard
- * before it is looked whether something of the first kind has come. Work on what has just arrived
- * then does not keep the database idle.
- */
-enum { FIRST, OTHERS, PRIORITIES, OTHERS_AT_A_TIME = 2 };
 
 struct net_loop *net_loop_new(struct err *e)
 {
@@ -221,13 +221,18 @@ struct net_watch *net_watch_new(struct net_loop *l, int fd, void (*fn)(void *, i
     if (!w) {
         return NULL;
     }
-    *w = (struct net_watch){.loop = l, .fd = fd, .fn = fn, .ctx = ctx};
+    *w = (struct net_watch){.loop = l, .fd = fd, .priority = OTHERS, .fn = fn, .ctx = ctx};
     w->ev = event_new(l->base, fd, EV_PERSIST, watch_ready, w);
     if (!w->ev) {
         free(w);
         return NULL;
     }
     return w;
+}
+
+void net_watch_first(struct net_watch *w)
+{
+    w->priority = FIRST;
 }
 
 void net_watch_want(struct net_watch *w, int events)
@@ -242,7 +247,7 @@ void net_watch_want(struct net_watch *w, int events)
         what =
             (short)(what | (events & NET_READ ? EV_READ : 0) | (events & NET_WRITE ? EV_WRITE : 0));
         event_assign(w->ev, w->loop->base, w->fd, what, watch_ready, w);
-        event_priority_set(w->ev, FIRST);
+        event_priority_set(w->ev, w->priority);
         event_add(w->ev, NULL);
     }
 }

@@ -34,11 +34,13 @@ struct net_timer *net_timer_new(struct net_loop *l, void (*fn)(void *), void *ct
 void net_timer_set(struct net_timer *t, int64_t ms);
 void net_timer_free(struct net_timer **t);
 
-/* A foreign descriptor (libpq's socket). The callback learns what is ready, and is called before
- * those of connections and timers. */
+/* A foreign descriptor (libpq's socket). The callback learns what is ready. */
 enum { NET_READ = 1, NET_WRITE = 2 };
 struct net_watch *net_watch_new(struct net_loop *l, int fd, void (*fn)(void *, int ready),
                                 void *ctx);
+/* From the next net_watch_want() on it is heard before everybody else. It must then always read what
+ * has come, or nobody else is heard. */
+void net_watch_first(struct net_watch *w);
 void net_watch_want(struct net_watch *w, int events);
 void net_watch_free(struct net_watch **w);
 

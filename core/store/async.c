@@ -180,6 +180,7 @@ static void go_on_connecting(struct db_async *d)
     net_watch_free(&d->watch);
     d->watch = net_watch_new(d->loop, PQsocket(d->conn), on_socket, d);
     if (st == PGRES_POLLING_OK) {
+        net_watch_first(d->watch);
         set_session(d);
         return;
     }

@@ -164,6 +164,37 @@ static enum err_code get(const struct record *record, struct arena *a,
     return code;
 }
 
+static size_t name_end(struct str s, size_t from)
+{
+    while (from < s.n && s.p[from] > ' ' && !strchr("/:|()[]@=,'\"*", s.p[from])) {
+        from++;
+    }
+    return from;
+}
+
+/* A path as people name it: without choices, prefixes and axes. */
+static struct str plain_text(struct str text, char *out)
+{
+    size_t n = 0, depth = 0;
+    for (size_t i = 0; i < text.n;) {
+        size_t end = name_end(text, i);
+        size_t colons = end < text.n && text.p[end] == ':' ? 1U : 0U;
+        depth += text.p[i] == '[';
+        if (depth) {
+            depth -= text.p[i] == ']';
+            i++;
+        } else if (end > i && colons) {
+            i = end + colons + (end + 1 < text.n && text.p[end + 1] == ':');
+        } else {
+            end = end > i ? end : i + 1;
+            memcpy(out + n, text.p + i, end - i);
+            n += end - i;
+            i = end;
+        }
+    }
+    return (struct str){out, n};
+}
+
 /* The node itself, or where the path begins and the end of its text. */
 static const char *place(const struct record *record, const struct record_path *path,
                          const struct record_scope *scope, char out[RECORD_PLACE])
@@ -178,16 +209,21 @@ static const char *place(const struct record *record, const struct record_path *
     if (found.count) {
         return xml_place(r->tree, found.nodes[0], out);
     }
-    char where[XML_PLACE] = "";
-    struct str text = path->text;
+    char where[XML_PLACE] = "", *shorter = arena_alloc(r->arena, path->text.n + 1);
+    struct str text = shorter ? plain_text(path->text, shorter) : path->text;
     if (scope && from) {
         xml_place(r->tree, from, where);
     }
     size_t room = RECORD_PLACE - strlen(where) - 3;
-    if (text.n > room) {
-        text = str_cut(text, 0, room > 20 ? room : 0);
+    bool cut = text.n > room;
+    if (cut) { /* its end says more than its beginning */
+        text = room > 20 ? str_cut(text, text.n - room + 3, text.n) : (struct str){"", 0};
+        while (text.n && ((unsigned char)text.p[0] & 0xc0) == 0x80) {
+            text = str_cut(text, 1, text.n);
+        }
     }
-    snprintf(out, RECORD_PLACE, "%s%s%.*s", where, where[0] && text.n ? ": " : "", STR_ARG(text));
+    snprintf(out, RECORD_PLACE, "%s%s%s%.*s", where, where[0] && text.n ? ": " : "",
+             cut && text.n ? "…" : "", STR_ARG(text));
     return out;
 }
 

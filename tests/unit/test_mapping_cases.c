@@ -1,11 +1,12 @@
 /*
- * mappings/hl7v2/cases: each folder holds in.hl7 and what must become of it, in expected.txt (see
- * mappings/README.md). With DARI_CASES=write the expectations are written anew: read the difference
- * before committing it.
+ * mappings/FORMAT/cases: each folder holds a file in.* and what must become of it, in expected.txt
+ * (see mappings/README.md). With DARI_CASES=write the expectations are written anew: read the
+ * difference before committing it.
  */
 #include "core/base/file.h"
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
+#include "core/xml/batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,15 @@
 
 #include <cmocka.h>
 
-#define FOLDER "mappings/hl7v2/cases"
+/* Sets of mappings, and how many cases they have at least. */
+static const struct {
+    const char *folder;
+    size_t cases;
+} sets[] = {
+    {"mappings/hl7v2", 35},
+    {"mappings/fhir", 18},
+    {"mappings/cda", 4},
+};
 
 enum { MAX_FILE = 1 << 20, MAX_KEYS = 256 };
 
@@ -49,16 +58,14 @@ static int setup(void **state)
     unlink(path);
     rmdir(folder);
     t.catalogue = catalogue_load("mappings/catalogue.xml", &p);
-    t.mapping = t.catalogue ? mapping_load("mappings/hl7v2", t.catalogue, &p) : NULL;
     problems_print(&p, stderr);
     problems_release(&p);
-    return ok && t.mapping && zone_set("Asia/Seoul", NULL) == ERR_NONE ? 0 : -1;
+    return ok && t.catalogue && zone_set("Asia/Seoul", NULL) == ERR_NONE ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    mapping_free(&t.mapping);
     catalogue_free(&t.catalogue);
     keyring_free(&t.keys);
     arena_free(&t.message);
@@ -167,42 +174,85 @@ static void add_message(struct buf *out, struct names *names, struct str raw)
     }
 }
 
-static void run_case(const char *name)
+static void add_messages(struct buf *out, struct names *names, struct str in)
 {
-    struct str in, expected = {"", 0}, message;
-    struct names names = {.count = 0};
-    struct buf out;
-    buf_init(&out, MAX_FILE);
-    char *in_path = arena_printf(t.arena, FOLDER "/%s/in.hl7", name);
-    char *out_path = arena_printf(t.arena, FOLDER "/%s/expected.txt", name);
-    assert_int_equal(file_read(t.arena, in_path, MAX_FILE, &in, NULL), ERR_NONE);
+    struct str message;
     struct hl7_split split = {.text = in};
     while (hl7_split_next(&split, &message, NULL)) {
-        add_message(&out, &names, message);
+        add_message(out, names, message);
+    }
+}
+
+static void add_documents(struct buf *out, struct names *names, struct str in)
+{
+    struct xml_batch *batch;
+    struct xml_message m;
+    bool more;
+    assert_int_equal(xml_batch_open(t.arena, in, NULL, NULL, &batch, NULL), ERR_NONE);
+    while (xml_batch_next(batch, t.arena, &m, &more, NULL) == ERR_NONE && more) {
+        add_message(out, names, m.raw);
+    }
+}
+
+static void run_case(const char *folder)
+{
+    struct str in, expected = {"", 0};
+    struct names names = {.count = 0};
+    struct buf out;
+    char **files;
+    size_t count;
+    buf_init(&out, MAX_FILE);
+    assert_int_equal(file_list(t.arena, folder, "", &files, &count, NULL), ERR_NONE);
+    const char *in_path = NULL;
+    for (size_t i = 0; i < count; i++) {
+        in_path = str_starts(str_of(files[i]), STR("in.")) ? file_path(t.arena, folder, files[i])
+                                                           : in_path;
+    }
+    char *out_path = file_path(t.arena, folder, "expected.txt");
+    if (!in_path || file_read(t.arena, in_path, MAX_FILE, &in, NULL) != ERR_NONE) {
+        fail_msg("%s has no file in.*", folder);
+    }
+    if (content_of(in) == CONTENT_HL7) {
+        add_messages(&out, &names, in);
+    } else {
+        add_documents(&out, &names, in);
     }
     const char *mode = getenv("DARI_CASES");
     if (mode && strcmp(mode, "write") == 0) {
         assert_int_equal(file_write(out_path, buf_str(&out), 0644, NULL), ERR_NONE);
     } else if (file_read(t.arena, out_path, MAX_FILE, &expected, NULL) != ERR_NONE ||
                !str_eq(expected, buf_str(&out))) {
-        fail_msg("%s\nexpected:\n%.*sgot:\n%s", name, STR_ARG(expected), out.p);
+        fail_msg("%s\nexpected:\n%.*sgot:\n%s", folder, STR_ARG(expected), out.p);
     }
     buf_release(&out);
+}
+
+static void run_set(const char *folder, size_t least)
+{
+    struct problems p = {0};
+    char **names, *cases = file_path(t.arena, folder, "cases");
+    size_t count, ran = 0;
+    t.mapping = mapping_load(folder, t.catalogue, &p);
+    problems_print(&p, stderr);
+    problems_release(&p);
+    assert_non_null(t.mapping);
+    assert_int_equal(file_list(t.arena, cases, "", &names, &count, NULL), ERR_NONE);
+    for (size_t i = 0; i < count; i++) {
+        if (names[i][0] != '.') {
+            run_case(file_path(t.arena, cases, names[i]));
+            ran++;
+        }
+    }
+    mapping_free(&t.mapping);
+    assert_true(ran >= least);
 }
 
 static void test_cases(void **state)
 {
     (void)state;
-    char **names;
-    size_t count, ran = 0;
-    assert_int_equal(file_list(t.arena, FOLDER, "", &names, &count, NULL), ERR_NONE);
-    for (size_t i = 0; i < count; i++) {
-        if (names[i][0] != '.') {
-            run_case(names[i]);
-            ran++;
-        }
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        run_set(sets[i].folder, sets[i].cases);
     }
-    assert_true(ran >= 35);
 }
 
 int main(void)

@@ -148,9 +148,12 @@ static void places(void **state)
         const char *want;
     } rows[] = {
         {"d:a/@y", false, "line 3: a/@y"},
-        {"d:nothing", false, "d:nothing"},
+        {"d:nothing", false, "nothing"},
+        {"/d:doc/ancestor-or-self::d:a[d:b='x:y']/@z", false, "/doc/a/@z"},
+        {"/d:doc/d:aaaaaaaaaaaaaaaaaaaa/d:bbbbbbbbbbbbbbbbbbbb/d:cccccccccccccccccccc", false,
+         "…aaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbbbbbb/cccccccccccccccccccc"},
         {"d:item", true, "line 7: group[3]/item"},
-        {"d:nothing", true, "line 7: group[3]: d:nothing"},
+        {"d:nothing", true, "line 7: group[3]: nothing"},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         char place[RECORD_PLACE];

@@ -6,19 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * OFFSET 0 keeps the planner from joining whole tables: it knows nothing yet of a snapshot that has
+ * just been written, and each key is one look at an index.
+ */
 DB_STATEMENT(
     snapshot_compare,
     "SELECT u.i, s.digest = u.digest, m.id, m.sealed FROM unnest($3::bytea[], $4::bytea[]) "
-    "WITH ORDINALITY AS u(key, digest, i) "
-    "JOIN dari.snapshot s ON s.site = $1 AND s.feed = $2 AND s.key = u.key "
-    "LEFT JOIN dari.message m ON s.digest <> u.digest AND m.site = $1 AND m.day = s.day "
-    "AND m.no = s.no");
+    "WITH ORDINALITY AS u(key, digest, i), "
+    "LATERAL (SELECT x.digest, x.day, x.no FROM dari.snapshot x WHERE x.site = $1 "
+    "AND x.feed = $2 AND x.key = u.key OFFSET 0) AS s "
+    "LEFT JOIN LATERAL (SELECT y.id, y.sealed FROM dari.message y WHERE s.digest <> u.digest "
+    "AND y.site = $1 AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
 DB_STATEMENT(snapshot_page, "SELECT key FROM dari.snapshot WHERE site = $1 AND feed = $2 "
                             "AND key > $3 ORDER BY key LIMIT $4");
-DB_STATEMENT(snapshot_gone_rows,
-             "SELECT u.i, m.id, m.sealed FROM unnest($3::bytea[]) WITH ORDINALITY AS u(key, i) "
-             "JOIN dari.snapshot s ON s.site = $1 AND s.feed = $2 AND s.key = u.key "
-             "LEFT JOIN dari.message m ON m.site = $1 AND m.day = s.day AND m.no = s.no");
+DB_STATEMENT(
+    snapshot_gone_rows,
+    "SELECT u.i, m.id, m.sealed FROM unnest($3::bytea[]) WITH ORDINALITY AS u(key, i), "
+    "LATERAL (SELECT x.day, x.no FROM dari.snapshot x WHERE x.site = $1 AND x.feed = $2 "
+    "AND x.key = u.key OFFSET 0) AS s "
+    "LEFT JOIN LATERAL (SELECT y.id, y.sealed FROM dari.message y WHERE y.site = $1 "
+    "AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
 
 /* ---- columns ---- */
 

@@ -93,10 +93,10 @@ struct adapter_ops {
     void (*drain)(struct adapter *a);
     void (*stop)(struct adapter **a);
     /*
-     * The files that options of type OPTION_PATH name have changed, or other ones are named: takes
-     * them for what comes, keeps the connections. All other options are as they were. An error
-     * leaves everything as it was. NULL: paths are like other options, a change of which ends the
-     * adapter in order and starts it again.
+     * The files (not folders) that options of type OPTION_PATH name have changed, or other ones are
+     * named: takes them for what comes, keeps the connections. All other options are as they were.
+     * An error leaves everything as it was. NULL: paths are like other options, a change of which
+     * ends the adapter in order and starts it again.
      */
     enum err_code (*reload)(struct adapter *a, const void *options, struct err *e);
 };

@@ -111,18 +111,26 @@ void check_files(struct arena *a, const struct config *c, const struct check_sco
     catalogue_free(&catalogue);
 }
 
-enum err_code check_keys(struct arena *a, const struct config *c, struct err *e)
+enum err_code check_keys(struct arena *a, const struct config *c, const struct check_scope *s,
+                         struct err *e)
 {
-    static const char *const curves[] = {"stream.key", "segment.key", "messaging.key", "tail.key"};
+    static const struct {
+        const char *role, *file; /* role NULL: of the command line */
+    } curves[] = {{"relay", "stream.key"},
+                  {"segment", "segment.key"},
+                  {"messaging", "messaging.key"},
+                  {NULL, "tail.key"}};
     char secret[CURVE_TEXT];
     struct keyring *keys = NULL;
     struct signer *signer = NULL;
     enum err_code code = keyring_open(c->keys, &keys, e);
     for (size_t i = 0; code == ERR_NONE && i < sizeof curves / sizeof *curves; i++) {
-        code = curve_read(c->keys, curves[i], secret, e);
+        if (curves[i].role ? wants(s, curves[i].role, NULL) : !s) {
+            code = curve_read(c->keys, curves[i].file, secret, e);
+        }
     }
     explicit_bzero(secret, sizeof secret);
-    if (code == ERR_NONE) {
+    if (code == ERR_NONE && wants(s, "steward", NULL)) {
         const char *path = file_path(a, c->keys, "ledger.key");
         code = path ? signer_open(path, &signer, e) : ERR(e, ERR_NOMEM, 0, "no memory for a path");
     }

@@ -20,7 +20,11 @@ struct check_scope {
 void check_files(struct arena *a, const struct config *c, const struct check_scope *s,
                  struct problems *p);
 
-/* All that dari keys init makes: a role that misses its key would only be started in vain. */
-enum err_code check_keys(struct arena *a, const struct config *c, struct err *e);
+/*
+ * What dari keys init makes, as far as the roles need it: one that misses its key would only be
+ * started in vain. The scope NULL: all of it.
+ */
+enum err_code check_keys(struct arena *a, const struct config *c, const struct check_scope *s,
+                         struct err *e);
 
 #endif

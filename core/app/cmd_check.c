@@ -20,7 +20,7 @@ static bool check_surroundings(struct arena *a, const struct config *c)
 {
     struct err e = {0};
     struct db *db = NULL;
-    bool ok = check_keys(a, c, &e) == ERR_NONE;
+    bool ok = check_keys(a, c, NULL, &e) == ERR_NONE;
     if (!ok) {
         command_failed("check", "%s", e.msg);
     }

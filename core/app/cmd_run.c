@@ -84,10 +84,15 @@ static bool all_usable(struct arena *a, const struct config *c, const char *only
         void *out;
     } ctx = {.in = only};
     const struct check_scope scope = {child_wanted, ctx.out};
+    struct err e = {0};
     check_files(a, c, &scope, &p);
     problems_print(&p, stderr);
     bool ok = p.count == 0;
     problems_release(&p);
+    if (check_keys(a, c, &scope, &e) != ERR_NONE) {
+        command_failed("run", "%s", e.msg);
+        ok = false;
+    }
     return ok;
 }
 

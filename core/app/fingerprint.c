@@ -112,6 +112,25 @@ static bool is_watched(const char *name)
     return strncmp(name, "silent-", 7) == 0 || strcmp(name, "parts-wait") == 0;
 }
 
+/* A file counts with what is in it: it is taken while running where the adapter can. */
+static void add_option(struct buf *restart, struct buf *running, const struct config_feed *f,
+                       const struct option_row *row)
+{
+    const char *z = NULL;
+    struct stat st;
+    if (row->type == OPTION_PATH) {
+        memcpy(&z, (const char *)f->options + row->offset, sizeof z);
+    }
+    if (!z || !z[0] || stat(z, &st) != 0 || !S_ISREG(st.st_mode)) {
+        bool taken = row->type == OPTION_PATH && f->adapter->reload && (!z || !z[0]);
+        add_row(taken ? running : restart, row, f->options);
+        return;
+    }
+    struct buf *to = f->adapter->reload ? running : restart;
+    add_z(to, row->name);
+    add_file(to, z);
+}
+
 static void add_feed(struct buf *restart, struct buf *running, const struct config *c,
                      const struct config_feed *f)
 {
@@ -123,16 +142,7 @@ static void add_feed(struct buf *restart, struct buf *running, const struct conf
     add_mapping(running, f->mapping);
     add_file(running, c->catalogue);
     for (const struct option_row *row = f->adapter->options; row->name; row++) {
-        const char *z = NULL;
-        if (row->type != OPTION_PATH || !f->adapter->reload) {
-            add_row(restart, row, f->options);
-            continue;
-        }
-        memcpy(&z, (const char *)f->options + row->offset, sizeof z);
-        if (z && z[0]) {
-            add_z(running, row->name);
-            add_file(running, z);
-        }
+        add_option(restart, running, f, row);
     }
 }
 

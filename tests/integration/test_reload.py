@@ -266,6 +266,45 @@ def other_roles(tap, h, plain):
     tap.equal("the catalogue changed: the connection stands", code(plain.ask(adt("O1"))), "AA")
 
 
+def folders(tap, h):
+    """A feed of another kind comes, takes a file, and goes."""
+    s, before = h.s, h.s.pids()
+    for name in ("inbox", "work", "archive", "error"):
+        os.makedirs(f"{s.home}/{name}")
+    text = ('<feed name="files" adapter="files" mapping="{home}/mappings/hl7v2"><files folder="{home}/inbox" work="{home}/work" '
+            'archive="{home}/archive" error="{home}/error" scan="50ms" min-age="0s"/></feed>').format(home=s.home)
+    h.add(text)
+    out = s.run("reload")
+    tap.check("a feed of files is added", out.returncode == 0 and "feed:files started" in out.stdout, out.stdout + out.stderr)
+    with open(s.home + "/inbox/a.tmp", "wb") as f:
+        f.write(adt("FILE1"))
+    os.rename(s.home + "/inbox/a.tmp", s.home + "/inbox/a.hl7")
+    wait_for("the file", lambda: h.state("FILE1"))
+    edit(s.config, text, text.replace('scan="50ms"', 'scan="60ms"'))
+    out = s.run("reload")
+    tap.check("its options are changed: it is started again", out.returncode == 0 and "feed:files started again" in out.stdout, out.stdout)
+    edit(s.config, text.replace('scan="50ms"', 'scan="60ms"'), "")
+    out = s.run("reload")
+    tap.check("it is removed", out.returncode == 0 and "feed:files removed" in out.stdout, out.stdout + out.stderr)
+    after = s.pids()
+    tap.check("nobody else was touched but the steward", {n: p for n, p in after.items() if n != "steward"}
+              == {n: p for n, p in before.items() if n != "steward"}, (before, after))
+
+
+def crashes(tap, h):
+    """A role that dies after a reload comes back with the new configuration."""
+    s = h.s
+    path = s.home + "/mappings/hl7v2/patients.xml"
+    edit(path, 'version="85"', 'version="90"')
+    out = s.run("reload")
+    old = s.pids()["feed:emr"]
+    s.kill("feed:emr")
+    wait_for("another process", lambda: s.pids().get("feed:emr", old) != old)
+    tap.equal("a killed feed comes back with what was reloaded", code(s.mllp().deliver(adt("K1"))), "AA")
+    tap.equal("a killed feed comes back …", h.state("K1"), ["mapped", "patients@90"])
+    return out
+
+
 def under_load(tap, h):
     """Senders who never pause see no reply missing and no connection closed over many reloads."""
     s, errors, sent = h.s, [], []
@@ -324,9 +363,12 @@ def spool_waits(tap, h):
 def refused_at_start(tap, s):
     """Role start-up errors of the configuration end dari run at once."""
     text = open(s.config, encoding="utf-8").read()
+    shutil.copytree(s.home + "/keys", s.home + "/fewer")
+    os.remove(s.home + "/fewer/segment.key")
     for name, old, new, words in (
             ("certificate missing", 'cert="tls.pem"', 'cert="nope.pem"', ["dari.xml:", "nope.pem", "No such file"]),
             ("address", 'address="127.0.0.1"', 'address="localhost"', ["numeric IP address"]),
+            ("a key missing", 'keys folder="keys"', 'keys folder="fewer"', ["segment.key", "dari keys init"]),
             ("spool is a file", '<feed name="emr"', '<feed name="emr" spool="dari.xml/x"', ["dari.xml:", "spool", "no folder"])):
         edit(s.config, old, new)
         out = s.run("run", timeout=60)
@@ -355,9 +397,11 @@ def test(tap):
         feed_changed(tap, h, plain, tls)
         other_roles(tap, h, plain)
         under_load(tap, h)
+        folders(tap, h)
         spool_waits(tap, h)
         tap.equal("the first connection stood through all of it", code(plain.ask(adt("END"))), "AA")
         tap.equal("no role was restarted by accident", [l for l in s.text().splitlines() if "run.ended" in l], [])
+        crashes(tap, h)
         s.stop()
         tap.check("stopped: no report left", not [f for f in os.listdir(s.home + "/run") if f.startswith("reload.")])
         refused_at_start(tap, s)

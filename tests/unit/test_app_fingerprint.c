@@ -123,7 +123,8 @@ static int make_site(void **state)
     static const char *const folders[] = {"maps", "maps/a", "maps/b", "maps/tables",
                                           "con",  "seg",    "jou",    "tem"};
     static const char *const files[] = {"cat.xml",   "maps/a/x.xml", "maps/b/x.xml",
-                                        "con/c.xml", "seg/s.xml",    "c.pem"};
+                                        "con/c.xml", "seg/s.xml",    "c.pem",
+                                        "d.pem",     "k.pem",        "l.pem"};
     char path[256];
     if (!mkdtemp(folder)) {
         return 1;
@@ -144,6 +145,9 @@ static int remove_site(void **state)
     static const char *const all[] = {"dari.xml",
                                       "cat.xml",
                                       "c.pem",
+                                      "d.pem",
+                                      "k.pem",
+                                      "l.pem",
                                       "maps/a/x.xml",
                                       "maps/a/README.md",
                                       "maps/b/x.xml",

@@ -179,20 +179,23 @@ static void json_escaped(struct buf *b, struct str s, size_t at)
     buf_addc(b, '"');
 }
 
+void buf_json_plain(struct buf *b, struct str s)
+{
+    char *to = buf_room(b, s.n + 2);
+    if (to) {
+        to[0] = '"';
+        memcpy(to + 1, s.n ? s.p : "", s.n);
+        to[s.n + 1] = '"';
+        buf_took(b, s.n + 2);
+    }
+}
+
 void buf_json(struct buf *b, struct str s)
 {
     size_t plain = json_plain_until(s, 0);
-    char *to = buf_room(b, plain + 2);
-    if (!to) {
-        return;
+    buf_json_plain(b, str_cut(s, 0, plain));
+    if (plain < s.n && buf_ok(b)) {
+        b->n--; /* goes on before the closing quote */
+        json_escaped(b, s, plain);
     }
-    to[0] = '"';
-    memcpy(to + 1, plain ? s.p : "", plain);
-    to[plain + 1] = '"';
-    if (plain == s.n) {
-        buf_took(b, plain + 2);
-        return;
-    }
-    buf_took(b, plain + 1);
-    json_escaped(b, s, plain);
 }

@@ -35,5 +35,7 @@ void buf_hex(struct buf *b, struct str bytes);
 
 /* A JSON string with its quotes; `s` must be valid UTF-8 (control characters are escaped). */
 void buf_json(struct buf *b, struct str s);
+/* The same for what never needs an escape: keys, dates, names of our own. */
+void buf_json_plain(struct buf *b, struct str s);
 
 #endif

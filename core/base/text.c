@@ -3,8 +3,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <stdint.h>
-
 void text_base32(struct str bytes, char *out)
 {
     static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -55,6 +53,9 @@ static size_t sequence(const unsigned char *s, size_t n)
     if (c < 0x80) {
         return 1;
     }
+    if (c > 0xe0 && c < 0xed && n > 2) { /* most of the world's letters, Hangul among them */
+        return (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 ? 3 : 0;
+    }
     size_t len = c >= 0xc2 && c <= 0xdf   ? 2
                  : c >= 0xe0 && c <= 0xef ? 3
                  : c >= 0xf0 && c <= 0xf4 ? 4
@@ -98,18 +99,16 @@ size_t text_ascii(struct str s)
 bool text_utf8(struct str s, size_t *bad)
 {
     const unsigned char *p = (const unsigned char *)s.p;
-    size_t i = 0;
-    while (i < s.n) {
-        if (p[i] < 0x80) {
-            i += text_ascii(str_cut(s, i, s.n));
-            continue;
-        }
+    for (size_t i = text_ascii(s); i < s.n;) {
         size_t len = sequence(p + i, s.n - i);
         if (!len) {
             *bad = i;
             return false;
         }
         i += len;
+        if (i + 1 < s.n && p[i] < 0x80 && p[i + 1] < 0x80) {
+            i += text_ascii(str_cut(s, i, s.n));
+        }
     }
     return true;
 }

@@ -45,19 +45,21 @@ struct event_builder *event_new(struct arena *a, const struct event_type *t)
     return b->slots && b->lists ? b : NULL;
 }
 
+/* Letters of base32 as text_base32() writes it: a bit each. */
+static bool key_letter(char c)
+{
+    const uint32_t not_used =
+        1u << ('i' - 'a') | 1u << ('l' - 'a') | 1u << ('o' - 'a') | 1u << ('u' - 'a');
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z' && !(not_used >> (c - 'a') & 1));
+}
+
 bool key_valid(struct str s)
 {
-    if (s.n != KEY_TEXT - 1) {
-        return false;
+    bool valid = s.n == KEY_TEXT - 1;
+    for (size_t i = 0; i < s.n && valid; i++) {
+        valid = key_letter(s.p[i]);
     }
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        bool letter = c >= 'a' && c <= 'z' && c != 'i' && c != 'l' && c != 'o' && c != 'u';
-        if (!letter && !(c >= '0' && c <= '9')) {
-            return false;
-        }
-    }
-    return true;
+    return valid;
 }
 
 static bool digit(struct str s, size_t i)
@@ -81,6 +83,13 @@ static bool digits(struct str s, size_t from, size_t n)
  */
 static bool has_resident_number(struct str s)
 {
+    size_t count = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        count += digit(s, i);
+    }
+    if (count < 13) {
+        return false;
+    }
     for (size_t i = 0; i + 13 <= s.n; i++) {
         if ((i > 0 && digit(s, i - 1)) || !digits(s, i, 6)) {
             continue;
@@ -278,7 +287,7 @@ static const struct field *item_field(const struct event_builder *b, struct str 
         return *slot ? list : NULL;
     }
     for (size_t i = 0; i < list->item_count; i++) {
-        if (str_is(field, list->items[i].name)) {
+        if (str_eq(field, field_name(&list->items[i]))) {
             *slot = &b->item->slots[i];
             return &list->items[i];
         }
@@ -352,26 +361,28 @@ static void write_slot(struct buf *out, enum kind kind, const struct slot *s)
         buf_addz(out, "null");
     } else if (kind == KIND_INT || kind == KIND_KRW || kind == KIND_BOOL) {
         buf_add(out, s->text);
+    } else if (kind == KIND_KEY || kind == KIND_DATE || kind == KIND_TS) {
+        buf_json_plain(out, s->text);
     } else {
         buf_json(out, s->text);
     }
 }
 
 /* The name of a member, behind a comma unless it is the first one. */
-static void write_name(struct buf *out, const char *name)
+static void write_name(struct buf *out, const struct field *f)
 {
-    size_t n = strlen(name);
+    size_t n = f->name_n;
     char *to = buf_room(out, n + 4);
     if (!to) {
         return;
     }
-    bool first = out->n && out->p[out->n - 1] == '{';
+    bool first = out->p[out->n - 1] == '{';
     size_t at = 0;
     if (!first) {
         to[at++] = ',';
     }
     to[at++] = '"';
-    memcpy(to + at, name, n);
+    memcpy(to + at, f->name, n);
     memcpy(to + at + n, "\":", 2);
     buf_took(out, at + n + 2);
 }
@@ -387,7 +398,7 @@ static enum err_code write_item(struct buf *out, const struct field *list, const
     for (size_t i = 0; i < list->item_count; i++) {
         const struct field *f = &list->items[i];
         if (item->slots[i].state != SLOT_UNSET) {
-            write_name(out, f->name);
+            write_name(out, f);
             write_slot(out, f->kind, &item->slots[i]);
         } else if (f->required) {
             ERR(e, ERR_REQUIRED, 0, "a required field is missing");
@@ -433,7 +444,10 @@ static enum err_code write_field(const struct event_builder *b, size_t i, struct
         }
         return ERR_NONE;
     }
-    write_name(out, f->name);
+    if (out->n == 0) {
+        buf_addc(out, '{');
+    }
+    write_name(out, f);
     if (f->kind == KIND_LIST) {
         return write_list(out, f, &b->lists[i], e);
     }
@@ -445,8 +459,10 @@ static enum err_code write_field(const struct event_builder *b, size_t i, struct
 static enum err_code close_object(struct arena *a, struct buf *json, const char *none,
                                   struct str *out, struct err *e)
 {
-    bool empty = json->n == 1;
-    buf_addc(json, '}');
+    bool empty = json->n == 0;
+    if (!empty) {
+        buf_addc(json, '}');
+    }
     if (!buf_ok(json)) {
         return ERR(e, ERR_LIMIT, 0, "the payload is larger than %d bytes", EVENT_DATA);
     }
@@ -464,8 +480,6 @@ enum err_code event_finish(struct event_builder *b, struct event *out, struct er
     buf_init(&data, EVENT_DATA);
     buf_init(&secret, EVENT_DATA);
     buf_room(&data, USUAL_DATA);
-    buf_addc(&data, '{');
-    buf_addc(&secret, '{');
     for (size_t i = 0; i < b->type->field_count && code == ERR_NONE; i++) {
         code = write_field(b, i, b->type->fields[i].class == CLASS_P2 ? &secret : &data, e);
     }

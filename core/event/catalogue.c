@@ -188,6 +188,7 @@ static void load_codes(struct loader *l, const struct xml_node *n, struct field 
 static void load_value(struct loader *l, const struct xml_node *n, struct field *f)
 {
     f->name = keep(l, attr(n, "name"));
+    f->name_n = strlen(f->name);
     f->title = keep(l, attr(n, "title"));
     f->kind = load_kind(l, n, "kind");
     f->required = yes(n, "required", "no");
@@ -404,7 +405,7 @@ const struct event_type *catalogue_at(const struct catalogue *c, size_t i)
 const struct field *field_find(const struct event_type *t, struct str name)
 {
     for (size_t i = 0; i < t->field_count; i++) {
-        if (str_is(name, t->fields[i].name)) {
+        if (str_eq(name, field_name(&t->fields[i]))) {
             return &t->fields[i];
         }
     }

@@ -3,14 +3,22 @@
 #include "core/base/num.h"
 
 /*
- * One member, `name` as it is written before its value. Left out when there is no value. Names and
- * keys are our own, but a site or feed may be named with any letter: always escaped.
+ * One member, `name` as it is written before its value. Left out when there is no value. Sites,
+ * feeds and mappings may be named with any letter; keys, times and types need no escapes.
  */
 static void member(struct buf *out, struct str name, const char *value)
 {
     if (value && value[0]) {
         buf_add(out, name);
         buf_json(out, str_of(value));
+    }
+}
+
+static void plain(struct buf *out, struct str name, const char *value)
+{
+    if (value && value[0]) {
+        buf_add(out, name);
+        buf_json_plain(out, str_of(value));
     }
 }
 
@@ -27,11 +35,11 @@ void envelope_json(struct buf *out, const struct envelope *v)
 {
     char text[CLOCK_TEXT];
     buf_add(out, STR("{\"specversion\":\"1.0\""));
-    member(out, STR(",\"id\":"), v->id);
+    plain(out, STR(",\"id\":"), v->id);
     member(out, STR(",\"source\":"), v->source);
-    member(out, STR(",\"type\":"), v->type);
-    member(out, STR(",\"subject\":"), v->subject);
-    member(out, STR(",\"time\":"), clock_text(v->time, text));
+    plain(out, STR(",\"type\":"), v->type);
+    plain(out, STR(",\"subject\":"), v->subject);
+    plain(out, STR(",\"time\":"), clock_text(v->time, text));
     buf_add(out, STR(",\"datacontenttype\":\"application/json\""
                      ",\"dataschema\":\"urn:dari:event:"));
     buf_addz(out, v->type);
@@ -39,8 +47,8 @@ void envelope_json(struct buf *out, const struct envelope *v)
     if (v->seq) {
         number(out, STR(",\"sequence\":\""), v->seq, 20);
     }
-    member(out, STR(",\"partitionkey\":"), v->subject);
-    member(out, STR(",\"recordedtime\":"), clock_text_utc(v->recorded_at, text));
+    plain(out, STR(",\"partitionkey\":"), v->subject);
+    plain(out, STR(",\"recordedtime\":"), clock_text_utc(v->recorded_at, text));
     member(out, STR(",\"darisite\":"), v->site);
     if (v->message_no) {
         number(out, STR(",\"darimessage\":\""), v->message_no, 1);
@@ -49,7 +57,7 @@ void envelope_json(struct buf *out, const struct envelope *v)
     if (v->test) {
         buf_add(out, STR(",\"daritest\":true"));
     }
-    member(out, STR(",\"causationid\":"), v->cause);
+    plain(out, STR(",\"causationid\":"), v->cause);
     buf_add(out, STR(",\"data\":"));
     buf_add(out, v->data);
     buf_addc(out, '}');

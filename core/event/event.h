@@ -30,6 +30,7 @@ enum kind {
 
 struct field {
     const char *name;
+    size_t name_n; /* its length */
     enum kind kind;
     enum class class;
     bool required;
@@ -42,6 +43,11 @@ struct field {
     bool event_id; /* KIND_KEY: the id of an event; the same for every consumer, never renamed */
     const char *title; /* one line, for the documentation */
 };
+
+static inline struct str field_name(const struct field *f)
+{
+    return (struct str){f->name, f->name_n};
+}
 
 struct event_type {
     const char *name; /* appointment.booked */

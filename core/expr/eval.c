@@ -43,6 +43,10 @@ static enum err_code eval_in(const struct run *r, const struct expr *x, struct r
     enum truth t = TRUTH_FALSE;
     enum err_code code = eval(r, x->kids, &wanted, e);
     for (const struct expr *k = x->kids->next; k && code == ERR_NONE; k = k->next) {
+        if (wanted.shape == SHAPE_TEXT && k->op == OP_TEXT && k->note->type == TYPE_TEXT) {
+            t = value_either(t, value_truth(str_eq(wanted.text, k->text)));
+            continue;
+        }
         code = eval(r, k, &one, e);
         if (code == ERR_NONE) {
             t = value_either(t, value_compared(CMP_EQ, wanted, one));

@@ -254,6 +254,11 @@ enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str 
                            : hl7_unescape_plain(a, m, in, out, e);
 }
 
+bool hl7_has_escapes(const struct hl7_msg *m)
+{
+    return m->escaped;
+}
+
 /* ---- the other direction ---- */
 
 static char letter_of(struct hl7_delimiters d, char c)

@@ -156,9 +156,9 @@ static bool choose(const struct hl7_msg *m, const struct hl7_path *at, struct st
 static enum hl7_has get_below(const struct hl7_msg *m, const struct hl7_path *at, struct str field,
                               struct str *out)
 {
-    struct str s;
-    if (at->choose ? !choose(m, at, field, &s)
-                   : !repetition_at(m, field, at->rep ? at->rep : 1, &s)) {
+    struct str s = str_cut(field, 0, str_find(field, m->d.repetition, 0));
+    if ((at->choose && !choose(m, at, field, &s)) ||
+        (at->rep > 1 && !repetition_at(m, field, at->rep, &s))) {
         return HL7_ABSENT;
     }
     unsigned below[2] = {at->comp ? at->comp : at->sub ? 1 : 0, at->sub};
@@ -234,10 +234,14 @@ unsigned hl7_fields(const struct hl7_msg *m, size_t index)
     return n;
 }
 
+/* A field of the header, which is the first segment. */
 static struct str value_at(const struct hl7_msg *m, unsigned field, unsigned comp)
 {
-    struct str out;
-    hl7_get(m, &(struct hl7_path){.segment = "MSH", .field = field, .comp = comp}, &out);
+    const struct hl7_path at = {.segment = "MSH", .field = field, .comp = comp};
+    struct str whole, out = nothing;
+    if (field_at(m, 0, field, &whole) && !is_null(whole)) {
+        get_below(m, &at, whole, &out);
+    }
     return out;
 }
 

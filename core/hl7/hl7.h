@@ -89,6 +89,9 @@ const char *hl7_place(struct str text, size_t offset, char out[HL7_PLACE]);
 enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
                            struct err *e);
 
+/* False: no slice of this message changes when it is unescaped. Most messages have no escapes. */
+bool hl7_has_escapes(const struct hl7_msg *m);
+
 /* The other direction, with this message's delimiters: CR and LF become \X0D\ and \X0A\. */
 enum err_code hl7_escape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
                          struct err *e);

@@ -46,6 +46,7 @@ struct hl7_memory {
 struct hl7_msg {
     struct str text;
     struct hl7_delimiters d;
+    bool escaped; /* the escape character stands somewhere behind MSH-2 */
     struct arena *arena;
     struct hl7_seg *segs;
     size_t count;

@@ -268,6 +268,8 @@ enum err_code hl7_parse(struct arena *a, struct str text, const struct hl7_limit
         }
         return code;
     }
+    size_t msh2 = str_find(msh, m->d.field, 4) + from;
+    m->escaped = m->d.escape && str_find(text, m->d.escape, msh2) < text.n;
     if ((code = check_nul(text, e)) != ERR_NONE ||
         (code = find_segments(m, from, limits->segments, e)) != ERR_NONE ||
         (code = index_names(m, e)) != ERR_NONE) {

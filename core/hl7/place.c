@@ -65,13 +65,15 @@ bool hl7_raw_msh(struct str raw, struct str *msh)
 
 struct str hl7_raw_field(struct str msh, unsigned f)
 {
-    size_t from = 4, end = str_find(msh, msh.p[3], 4);
-    for (; f > 2; f--) {
-        if (end >= msh.n) {
-            return (struct str){"", 0};
+    size_t from = 4, end = 4;
+    for (; end < msh.n && f >= 2; end++) {
+        if (msh.p[end] != msh.p[3]) {
+            continue;
+        }
+        if (f-- == 2) {
+            break;
         }
         from = end + 1;
-        end = str_find(msh, msh.p[3], from);
     }
-    return str_cut(msh, from, end);
+    return f > 2 ? (struct str){"", 0} : str_cut(msh, from, end);
 }

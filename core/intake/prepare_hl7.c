@@ -6,13 +6,12 @@
 /* Longer ones would not fit the index that makes the same message twice impossible. */
 enum { MAX_CONTROL_ID = 199, MAX_TYPE = 64 };
 
-static enum err_code check_header(struct prepared *p, const struct hl7_header *h,
-                                  struct err *problem)
+static enum err_code check_header(struct prepared *p, struct err *problem)
 {
-    if (h->control_id.n > MAX_CONTROL_ID) {
-        p->control_id = STR("");
-        ERR(problem, ERR_LIMIT, hl7_offset(p->message, h->control_id),
+    if (p->control_id.n > MAX_CONTROL_ID) {
+        ERR(problem, ERR_LIMIT, hl7_offset(p->message, p->control_id),
             "control id is longer than %d bytes", MAX_CONTROL_ID);
+        p->control_id = STR("");
         return err_at(problem, "MSH-10");
     }
     if (p->type.n == 0) {
@@ -49,8 +48,9 @@ static bool pointer_key(const struct prepare_settings *s, struct arena *a,
 
 /* A part is kept as it is; what it is a part of is mapped when all of it is there (parts.h). */
 static enum err_code read_part(const struct prepare_settings *s, struct arena *a,
-                               const struct hl7_header *h, struct prepared *p, struct err *problem)
+                               struct prepared *p, struct err *problem)
 {
+    struct hl7_header h;
     struct hl7_part part;
     enum err_code code = hl7_part_read(p->message, &part, problem);
     if (code == ERR_NONE && s->no_parts) {
@@ -64,8 +64,9 @@ static enum err_code read_part(const struct prepare_settings *s, struct arena *a
     if (code != ERR_NONE || (!part.continues.n && !part.continued.n)) {
         return code;
     }
-    if (!pointer_key(s, a, h, part.continues, p->part.continues) ||
-        !pointer_key(s, a, h, part.continued, p->part.continued)) {
+    hl7_header(p->message, &h);
+    if (!pointer_key(s, a, &h, part.continues, p->part.continues) ||
+        !pointer_key(s, a, &h, part.continued, p->part.continued)) {
         return ERR(problem, ERR_NOMEM, 0, "no memory for a message");
     }
     p->part.is = true;
@@ -78,21 +79,30 @@ void prepare_waits(struct prepared *p)
                                 .reason = "a part of a message, which is mapped as a whole"};
 }
 
+static struct str header_value(const struct hl7_msg *m, unsigned field, unsigned component)
+{
+    const struct hl7_path at = {.segment = "MSH", .field = field, .comp = component};
+    struct str value;
+    hl7_get(m, &at, &value);
+    return value;
+}
+
+/* Control id, type, the id that we give, and whether this is a part. */
 static enum err_code read_header(const struct prepare_settings *s, struct arena *a, struct str text,
                                  struct prepared *p)
 {
-    struct hl7_header h;
-    hl7_header(p->message, &h);
-    p->control_id = h.control_id;
-    const struct str type[] = {h.code, STR("^"), h.trigger};
-    p->type = arena_join(a, type, h.trigger.n ? 3 : 1);
+    const struct hl7_msg *m = p->message;
+    const struct str time = header_value(m, 7, 0);
+    const struct str type[] = {header_value(m, 9, 1), STR("^"), header_value(m, 9, 2)};
+    p->control_id = header_value(m, 10, 0);
+    p->type = arena_join(a, type, type[2].n ? 3 : 1);
     p->type = p->type.p ? p->type : STR("");
     /* MSH-7 is when it was sent, which differs when the same message is sent again. */
-    size_t from = h.time.n ? hl7_offset(p->message, h.time) : text.n;
+    size_t from = time.n ? hl7_offset(m, time) : text.n;
     key_message(s->keys, str_of(s->site), str_of(s->feed), p->control_id, str_cut(text, 0, from),
-                str_cut(text, from + h.time.n, text.n), p->id);
-    enum err_code code = check_header(p, &h, &p->mapped.problem);
-    return code == ERR_NONE ? read_part(s, a, &h, p, &p->mapped.problem) : code;
+                str_cut(text, from + time.n, text.n), p->id);
+    enum err_code code = check_header(p, &p->mapped.problem);
+    return code == ERR_NONE ? read_part(s, a, p, &p->mapped.problem) : code;
 }
 
 static enum err_code parse(const struct prepare_settings *s, struct arena *a, struct str text,

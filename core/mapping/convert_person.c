@@ -3,7 +3,6 @@
 
 #include "core/base/text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool is_digit(char c)
@@ -178,6 +177,15 @@ static enum phone_kind plan_of(const char *d, size_t n)
     return PHONE_UNKNOWN;
 }
 
+/* At most 15 digits behind a plus: they fit. */
+static void put_number(char out[PHONE_TEXT], const char *prefix, const char *digits, size_t n)
+{
+    size_t at = strlen(prefix);
+    memcpy(out, prefix, at);
+    memcpy(out + at, digits, n);
+    out[at + n] = '\0';
+}
+
 enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
 {
     struct digits in_digits = first_number(in);
@@ -193,7 +201,7 @@ enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
         if (n > 15 || d[0] == '0') {
             return PHONE_UNKNOWN;
         }
-        snprintf(out, PHONE_TEXT, "+%.*s", (int)n, d);
+        put_number(out, "+", d, n);
         return PHONE_FOREIGN;
     }
     if (korean) {
@@ -211,7 +219,7 @@ enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
     enum phone_kind kind = plan_of(d, n);
     if (kind != PHONE_UNKNOWN) {
         size_t skip = d[0] == '0';
-        snprintf(out, PHONE_TEXT, "+82%.*s", (int)(n - skip), d + skip);
+        put_number(out, "+82", d + skip, n - skip);
     }
     return kind;
 }

@@ -130,7 +130,7 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
     struct str escaped;
     enum hl7_has has = hl7_get(msg_of(r), p, &escaped);
     *out = (struct value){has_of[has], escaped};
-    if (has != HL7_VALUE || is_delimiters(p)) {
+    if (has != HL7_VALUE || !hl7_has_escapes(msg_of(r)) || is_delimiters(p)) {
         return ERR_NONE;
     }
     enum err_code code = hl7_unescape(a, msg_of(r), escaped, &out->text, e);

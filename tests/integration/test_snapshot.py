@@ -1,0 +1,150 @@
+#!/usr/bin/python3
+"""A table that is the whole state each time: only what is new, changed or gone is news; killed at random, every row once."""
+import json
+import os
+import random
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import Site, main, wait_for  # noqa: E402
+
+ROWS = int(os.environ.get("DARI_ROWS", "20000"))
+FEED = """
+  <feed name="list" adapter="files" mapping="{root}/mappings/exports/reservation-list.xml" rows="snapshot" covers="all"
+        max-gone="20" charset-fallback="cp949">
+    <files folder="{home}/inbox" work="{home}/work" archive="{home}/archive" error="{home}/error"
+           scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+"""
+HEADER = ["예약번호", "차트번호", "환자명", "예약일시", "상태", "진료과", "출력일시"]
+
+
+def row(n, time="10:00", printed="x"):
+    return [f"A{n:07}", f"{n % 5000:05}", "홍길동", f"2026-04-{1 + n % 28:02} {time}", "예약", "내과", printed]
+
+
+def text(rows, header=HEADER):
+    return "".join(",".join(r) + "\r\n" for r in [header] + rows)
+
+
+class Inbox:
+    def __init__(self, s):
+        self.s, self.count = s, 0
+        for f in ("inbox", "work", "archive", "error"):
+            os.makedirs(os.path.join(s.home, f))
+
+    def put(self, content, encoding="utf-8"):
+        self.count += 1
+        name = f"list-{self.count:03}.csv"
+        path = os.path.join(self.s.home, name)
+        with open(path, "w", encoding=encoding, newline="") as f:
+            f.write(content)
+        os.rename(path, os.path.join(self.s.home, "inbox", name))
+        return name
+
+    def batch(self, name):
+        for b in json.loads(self.s.run("batch", "list", "--limit", "1000", "--json", check=True).stdout):
+            if b["name"].endswith(name):
+                return b
+        return None
+
+    def end(self, name):
+        def look():
+            b = self.batch(name)
+            return b and b["state"] != "reading" and b
+        return wait_for("the end of " + name, look, 600)
+
+    def take(self, content, encoding="utf-8"):
+        return self.end(self.put(content, encoding))
+
+
+def sums(b):
+    return {k: b[k] for k in ("read", "unchanged", "rejected", "gone")} | {"news": b["mapped"] + b["ignored"]}
+
+
+def changes(tap, s, box):
+    rows = [row(n) for n in range(100)]
+    b = box.take(text(rows))
+    tap.equal("the first: all is new", sums(b), {"read": 100, "unchanged": 0, "rejected": 0, "gone": 0, "news": 100})
+    first = box.count
+    box.put(text(rows))
+    wait_for("the repetition", lambda: box.batch(f"list-{first:03}.csv")["again"] == 1)
+    tap.check("the same content: nothing", box.batch(f"list-{first + 1:03}.csv") is None)
+
+    printed = [row(n, printed="another day") for n in range(100)]
+    random.Random(1).shuffle(printed)
+    order = [3, 1, 0, 2, 6, 5, 4]
+    b = box.take(text([[r[i] for i in order] for r in printed], [HEADER[i] for i in order]))
+    tap.equal("another order of rows and columns, and a column that no rule uses: nothing", sums(b),
+              {"read": 100, "unchanged": 100, "rejected": 0, "gone": 0, "news": 0})
+
+    rows[7][4], rows[8][4] = "취소", "취소"
+    rows.append(row(100))
+    b = box.take(text(rows), "cp949")
+    tap.equal("two changed, one new, in CP949", sums(b), {"read": 101, "unchanged": 98, "rejected": 0, "gone": 0, "news": 3})
+    tap.equal("the changed ones say so", s.one("SELECT count(*) FROM dari.message WHERE feed = 'list' AND type = 'row^changed'"), "2")
+
+    b = box.take(text(rows[5:]))
+    tap.equal("five are gone", sums(b), {"read": 96, "unchanged": 96, "rejected": 0, "gone": 5, "news": 0})
+    tap.equal("and are told once each", s.one("SELECT count(*) FROM dari.message WHERE feed = 'list' AND type = 'row^gone'"), "5")
+    b = box.take(text(rows[50:]))
+    tap.equal("too many at once are left as they are", (sums(b)["gone"], "max-gone" in (b["problem"] or "")), (0, True))
+    b = box.take(text(rows[6:] + [["A9", "1", "x"]]))
+    tap.equal("nothing is gone when a row could not be read", (sums(b)["gone"], sums(b)["rejected"]), (0, 1))
+    b = box.take(text(rows[5:] + [rows[9]]))
+    tap.equal("a key twice in one file is rejected", sums(b)["rejected"], 1)
+    b = box.take(text(rows[5:]))
+    tap.equal("back to an earlier content: read again, nothing new", sums(b),
+              {"read": 96, "unchanged": 96, "rejected": 0, "gone": 0, "news": 0})
+    b = box.take(text([r[:3] for r in rows], HEADER[:3]))
+    tap.equal("a table without a required column is refused as a whole", (b["state"], b["read"]), ("refused", 0))
+    tap.check("with what is missing", "appt_date" in b["problem"], b["problem"])
+    tap.check("and lies in the error folder with its reason", any(n.endswith(".problem.txt") for _, _, f in
+              os.walk(os.path.join(s.home, "error")) for n in f))
+
+
+def many(tap, s, box):
+    rows = [row(n + 1000) for n in range(ROWS)]
+    before = int(s.one("SELECT count(*) FROM dari.message WHERE feed = 'list'"))
+    name = box.put(text(rows))
+    for share in (0.1, 0.4, 0.7):
+        wait_for("some of it", lambda: (box.batch(name) or {"read": 0})["read"] > ROWS * share or
+                 (box.batch(name) or {"state": ""})["state"] == "taken", 600)
+        s.kill("feed:list")
+    b = box.end(name)
+    tap.equal("killed three times in a long file", (b["read"], sums(b)["news"], b["duplicates"], b["rejected"]), (ROWS, ROWS, 0, 0))
+    tap.equal("every row once", int(s.one("SELECT count(*) FROM dari.message WHERE feed = 'list'")) - before, ROWS + b["gone"])
+    for n in range(0, ROWS, 100):
+        rows[n][4] = "취소"
+    name = box.put(text(rows))
+    wait_for("some of it", lambda: box.batch(name), 600)
+    s.kill("feed:list")
+    b = box.end(name)
+    tap.equal("one in a hundred changed: exactly those", sums(b), {"read": ROWS, "unchanged": ROWS - len(range(0, ROWS, 100)),
+                                                                  "rejected": 0, "gone": 0, "news": len(range(0, ROWS, 100))})
+    status = open(f"/proc/{s.pids()['feed:list']}/status", encoding="utf-8").read()
+    peak = int(status.split("VmHWM:")[1].split()[0])
+    tap.check("memory stays below 100 MiB", peak < 100 * 1024, f"{peak} kB")
+    tap.equal("the ledger verifies", s.run("ledger", "verify", timeout=600).returncode, 0)
+
+
+def outage(tap, s, box):
+    name = box.put(text([row(n + 5000000) for n in range(ROWS)]))
+    wait_for("some of it", lambda: box.batch(name), 600)
+    s.postgres("stop")
+    wait_for("the feed to know", lambda: s.text().rstrip().rfind("state=away") > 0)
+    s.postgres("start")
+    b = box.end(name)
+    tap.equal("the database away in the middle: every row once", (b["read"], sums(b)["news"], b["duplicates"]), (ROWS, ROWS, 0))
+
+
+def test(tap):
+    with Site("snapshot", feeds=FEED) as s:
+        box = Inbox(s)
+        s.start()
+        changes(tap, s, box)
+        many(tap, s, box)
+        outage(tap, s, box)
+
+
+main(test)

@@ -135,7 +135,7 @@ enum err_code shelf_refuse(const char *from, const char *folder, const char *pat
                            struct str problem, const char *id, struct err *e);
 /* Writes a new file; the same bytes already there under that name are enough. */
 enum err_code shelf_write(const char *folder, const char *path, const char *suffix,
-                          struct str bytes, struct err *e);
+                          struct str bytes, const char *id, struct err *e);
 
 /* ---- job.c ---- */
 /* Does what can be done now with the jobs; claims the next file. Sets the timer for later. */

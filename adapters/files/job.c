@@ -46,7 +46,7 @@ static enum err_code put_reply(struct adapter *a, struct job *j, struct err *e)
     if (!j->reply.n) {
         return ERR_NONE;
     }
-    enum err_code code = shelf_write(a->reply, j->path, ".reply", buf_str(&j->reply), e);
+    enum err_code code = shelf_write(a->reply, j->path, ".reply", buf_str(&j->reply), j->id, e);
     if (code == ERR_NONE) {
         adapter_count(a->host, "reply_files", 1);
         buf_reset(&j->reply);
@@ -151,6 +151,10 @@ void job_finished(struct job *j, const struct adapter_result *r)
         buf_addc(&j->problem, '\n');
     }
     buf_add(&j->reply, r->reply);
+    if (!buf_ok(&j->reply)) { /* half a reply would be worse than none */
+        log_warn("files.no-reply", "id=%s why=\"it is too large\"", j->id);
+        buf_reset(&j->reply);
+    }
     next_part(j);
     jobs_soon(a, 0);
 }

@@ -64,6 +64,18 @@ static enum err_code parents(const char *to, struct err *e)
     return desk_make_parents(to, NULL) == ERR_NONE ? ERR_NONE : failed(e, "make the folder");
 }
 
+static enum err_code write_bytes(int fd, struct str bytes, struct err *e)
+{
+    while (bytes.n) {
+        ssize_t w = write(fd, bytes.p, bytes.n);
+        if (w < 0 && errno != EINTR) {
+            return failed(e, "write the file");
+        }
+        bytes = str_cut(bytes, w > 0 ? (size_t)w : 0, bytes.n);
+    }
+    return ERR_NONE;
+}
+
 static enum err_code copy_bytes(int in, int out, struct err *e)
 {
     static char block[COPY_BLOCK];
@@ -78,12 +90,9 @@ static enum err_code copy_bytes(int in, int out, struct err *e)
         if (n == 0) {
             return fsync(out) == 0 ? ERR_NONE : failed(e, "sync the copy");
         }
-        for (ssize_t done = 0; done < n;) {
-            ssize_t w = write(out, block + done, (size_t)(n - done));
-            if (w < 0 && errno != EINTR) {
-                return failed(e, "write the copy");
-            }
-            done += w > 0 ? w : 0;
+        enum err_code code = write_bytes(out, (struct str){block, (size_t)n}, e);
+        if (code != ERR_NONE) {
+            return code;
         }
     }
 }
@@ -192,10 +201,32 @@ static bool holds(const char *path, struct str bytes)
     return same;
 }
 
-static enum err_code write_new(const char *to, struct str bytes, struct err *e)
+/* Under a name of the job's own first, so that an interrupted try is overwritten by the next. */
+static enum err_code write_new(const char *to, struct str bytes, const char *id, struct err *e)
 {
-    errno = 0;
-    return file_write(to, bytes, 0640, NULL) == ERR_NONE ? ERR_NONE : failed(e, "write the file");
+    char temp[PATH_MAX], folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", to);
+    const char *above = dirname(folder);
+    if (snprintf(temp, sizeof temp, "%s/.dari-%s.tmp", above, id) >= (int)sizeof temp) {
+        return ERR(e, ERR_LIMIT, 0, "path is too long");
+    }
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0) {
+        return failed(e, "make the file");
+    }
+    enum err_code code = write_bytes(fd, bytes, e);
+    if (code == ERR_NONE && fsync(fd) != 0) {
+        code = failed(e, "sync the file");
+    }
+    close(fd);
+    if (code == ERR_NONE && rename_new(temp, to) != 0) {
+        code = failed(e, "rename the file");
+    }
+    if (code != ERR_NONE) {
+        unlink(temp);
+        return code;
+    }
+    return file_sync_folder(above, NULL) == ERR_NONE ? ERR_NONE : failed(e, "sync the folder");
 }
 
 enum err_code shelf_refuse(const char *from, const char *folder, const char *path,
@@ -212,7 +243,7 @@ enum err_code shelf_refuse(const char *from, const char *folder, const char *pat
         }
         enum err_code code = parents(text, e);
         if (code == ERR_NONE && !file_exists(text)) {
-            code = write_new(text, problem, e);
+            code = write_new(text, problem, id, e);
         }
         return code == ERR_NONE ? move_from(from, folder, path, "", id, k, e) : code;
     }
@@ -220,7 +251,7 @@ enum err_code shelf_refuse(const char *from, const char *folder, const char *pat
 }
 
 enum err_code shelf_write(const char *folder, const char *path, const char *suffix,
-                          struct str bytes, struct err *e)
+                          struct str bytes, const char *id, struct err *e)
 {
     char to[PATH_MAX];
     for (int k = 1; k < TRIES; k++) {
@@ -232,7 +263,7 @@ enum err_code shelf_write(const char *folder, const char *path, const char *suff
         }
         if (!file_exists(to)) {
             enum err_code code = parents(to, e);
-            return code == ERR_NONE ? write_new(to, bytes, e) : code;
+            return code == ERR_NONE ? write_new(to, bytes, id, e) : code;
         }
     }
     return ERR(e, ERR_EXISTS, 0, "no free name is left");

@@ -29,8 +29,15 @@ struct given {
     enum adapter_outcome outcome;
 };
 
+/* What outlives a host: its database. */
+struct kept {
+    int count;
+    char content[GIVEN_MAX][64];
+};
+
 struct adapter_host {
     struct net_loop *loop;
+    struct kept own, *kept;
     struct net_timer *later, *look;
     struct adapter *adapter;
     struct arena *memory;
@@ -50,10 +57,8 @@ struct adapter_host {
 static inline void host_answer(struct adapter_host *h, struct given *g)
 {
     struct adapter_result r = {.outcome = ADAPTER_TAKEN, .read = 1, .mapped = 1};
-    for (struct given *o = h->given; o < g; o++) {
-        if (o->answered && o->outcome == ADAPTER_TAKEN && strcmp(o->content, g->content) == 0) {
-            r.outcome = ADAPTER_KNOWN;
-        }
+    for (int i = 0; i < h->kept->count; i++) {
+        r.outcome = strcmp(h->kept->content[i], g->content) == 0 ? ADAPTER_KNOWN : r.outcome;
     }
     if (strncmp(g->content, "REFUSE", 6) == 0) {
         r.outcome = ADAPTER_REFUSED;
@@ -65,6 +70,9 @@ static inline void host_answer(struct adapter_host *h, struct given *g)
     }
     g->answered = true;
     g->outcome = r.outcome;
+    if (r.outcome == ADAPTER_TAKEN) {
+        snprintf(h->kept->content[h->kept->count++], sizeof h->kept->content[0], "%s", g->content);
+    }
     adapter_files.finished(h->adapter, g->ticket, &r);
 }
 
@@ -262,6 +270,7 @@ static inline int host_setup(void **state)
     h->later = net_timer_new(h->loop, host_later, h);
     h->look = net_timer_new(h->loop, look, h);
     h->room = -1;
+    h->kept = &h->own;
     if (!mkdtemp(h->home)) {
         return -1;
     }

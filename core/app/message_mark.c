@@ -2,6 +2,7 @@
 
 #include "core/base/num.h"
 #include "core/hl7/hl7.h"
+#include "core/table/row.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,30 @@ static bool find_path(struct arena *a, struct str text, struct str place, size_t
     return true;
 }
 
+/* "row 214, column 예약일시": the cell in the row as it is stored, which is one line. */
+static bool find_cell(struct arena *a, struct str text, struct str place, size_t *from, size_t *n)
+{
+    struct row r;
+    size_t comma = str_find(place, ',', 0);
+    struct str name = str_cut(place, comma, place.n);
+    int64_t number = 0;
+    if (!str_starts(name, STR(", column ")) || row_parse(a, text, &r, NULL) != ERR_NONE) {
+        return false;
+    }
+    name = str_cut(name, sizeof ", column " - 1, name.n);
+    num_i64(name, 1, INT32_MAX, &number, NULL);
+    const struct str *cells = r.now ? r.now : r.before;
+    for (size_t i = 0; i < r.layout->count; i++) {
+        bool in_text = cells[i].p >= text.p && cells[i].p <= text.p + text.n;
+        if (in_text && (str_eq(r.layout->header[i], name) || number == (int64_t)i + 1)) {
+            *from = (size_t)(cells[i].p - text.p);
+            *n = cells[i].n;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool message_place(struct arena *a, struct str text, struct str place, size_t *from, size_t *n)
 {
     int64_t number;
@@ -78,6 +103,9 @@ bool message_place(struct arena *a, struct str text, struct str place, size_t *f
     }
     if (numbered && (str_is(word, "segment") || str_is(word, "line"))) {
         return find_line(text, number, from, n);
+    }
+    if (str_is(word, "row")) {
+        return find_cell(a, text, place, from, n);
     }
     return place.n && find_path(a, text, place, from, n);
 }

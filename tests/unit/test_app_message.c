@@ -44,6 +44,31 @@ static void places_are_found(void **state)
     }
 }
 
+static void cells_are_found(void **state)
+{
+    (void)state;
+    const struct str row =
+        STR("#,차트번호,예약일,상태\n-,1001,2026-03-11,예약\n+,1001,2026-03-12,\n");
+    static const struct {
+        const char *place, *is;
+    } cases[] = {{"row 4, column 예약일", "2026-03-12"},
+                 {"row 4, column 2", "2026-03-12"},
+                 {"row 4, column 상태", ""},
+                 {"row 4, column 이름", NULL},
+                 {"row 4", NULL},
+                 {"row 4, column 9", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena *a = arena_new(0);
+        size_t from = 0, n = 0;
+        bool found = message_place(a, row, str_of(cases[i].place), &from, &n);
+        if (found != (cases[i].is != NULL)) {
+            fail_msg("%s: %s", cases[i].place, found ? "found" : "not found");
+        }
+        assert_true(!found || str_is(str_cut(row, from, from + n), cases[i].is));
+        arena_free(&a);
+    }
+}
+
 static void columns_of_a_terminal(void **state)
 {
     (void)state;
@@ -142,6 +167,7 @@ static void a_damaged_payload_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(places_are_found),
+                                       cmocka_unit_test(cells_are_found),
                                        cmocka_unit_test(columns_of_a_terminal),
                                        cmocka_unit_test(events_of_one_id_are_the_same),
                                        cmocka_unit_test(what_is_no_field_counts_too),

@@ -22,6 +22,18 @@ struct adapter_host; /* the intake side */
  */
 bool adapter_submit(struct adapter_host *h, struct str message, void *ticket);
 
+/*
+ * Who sends the message that is submitted next: the subject of his certificate (RFC 2253), "" for
+ * nobody known. For feeds that tie it to what the message says of its sender.
+ */
+void adapter_sender(struct adapter_host *h, const char *subject);
+
+/*
+ * Inside reply() only: is the message durable with us, now or from an earlier time? For transports
+ * that tell this apart from the reply.
+ */
+bool adapter_kept(const struct adapter_host *h);
+
 /* A message so broken that the transport had to cut it (too large). Gives the reply for it. */
 bool adapter_submit_oversize(struct adapter_host *h, struct str beginning, void *ticket);
 

@@ -33,7 +33,8 @@ struct run {
     struct net_conn *conn; /* NULL: none */
     bool open;             /* it stands */
     bool ever_open;
-    bool holding; /* a message is to be sent again: wait for `pause` first */
+    bool committed; /* release 2: the oldest under way is kept there, its reply is still to come */
+    bool holding;   /* a message is to be sent again: wait for `pause` first */
     struct mllp framer;
     struct slots under_way; /* sent, no reply yet; in the order sent */
     struct slots again;     /* to be sent again before anything new; in order */
@@ -86,7 +87,7 @@ static void disconnect(struct run *r)
         net_close(r->conn, false);
     }
     r->conn = NULL;
-    r->open = false;
+    r->open = r->committed = false;
     net_timer_set(r->late, -1);
     mllp_release(&r->framer);
     mllp_init(&r->framer, r->c->max_reply);
@@ -127,13 +128,45 @@ static void check_end(struct run *r)
     net_loop_stop(r->loop);
 }
 
+static void send_frame(struct run *r, struct str bytes)
+{
+    net_send(r->conn, STR("\x0b"));
+    net_send(r->conn, bytes);
+    net_send(r->conn, STR("\x1c\r"));
+}
+
+/* Release 2: what a frame says about the oldest message under way. False: it is a reply. */
+static bool one_commit(struct run *r, struct str frame, enum mllp_verdict *verdict)
+{
+    bool ack = frame.n == 1 && frame.p[0] == MLLP_ACK;
+    bool nak = frame.n == 1 && frame.p[0] == MLLP_NAK;
+    bool last = nak || (ack && r->c->messages[r->under_way.at[0].i].no_reply);
+    if (!r->c->release_2 || (r->committed && !ack && !nak)) {
+        if (r->c->release_2) {
+            send_frame(r, STR("\x06"));
+        }
+        r->committed = false;
+        return false;
+    }
+    r->committed = ack && !last;
+    *verdict = nak ? MLLP_AGAIN : last ? MLLP_SILENT : MLLP_FOREIGN;
+    return true;
+}
+
 static void one_reply(struct run *r, struct str reply)
 {
+    enum mllp_verdict verdict = MLLP_FOREIGN;
     if (!r->under_way.n) {
         return; /* to something that had its reply already */
     }
+    bool commit = one_commit(r, reply, &verdict);
+    if (r->committed) {
+        return; /* its reply is still to come */
+    }
     struct slot s = take_first(&r->under_way);
-    enum mllp_verdict verdict = r->c->judge(r->c->ctx, s.i, reply);
+    if (!commit) {
+        verdict = r->c->judge(r->c->ctx, s.i, reply);
+    }
     if (verdict == MLLP_AGAIN && s.attempts++ < r->c->retries) {
         put_in_order(&r->again, s);
         r->holding = true;
@@ -186,10 +219,8 @@ static void send_more(struct run *r)
     while (r->open && !r->holding && r->under_way.n < r->window &&
            net_queued(r->conn) < UNSENT_MAX && next_slot(r, &s)) {
         const struct mllp_message *m = &r->c->messages[s.i];
-        net_send(r->conn, STR("\x0b"));
-        net_send(r->conn, m->bytes);
-        net_send(r->conn, STR("\x1c\r"));
-        if (m->no_reply) {
+        send_frame(r, m->bytes);
+        if (m->no_reply && !r->c->release_2) {
             finish(r, &s, MLLP_SILENT);
             continue;
         }
@@ -258,7 +289,8 @@ static void on_pause(void *ctx)
 
 enum err_code mllp_client_run(struct net_loop *loop, const struct mllp_client *c, struct err *e)
 {
-    size_t window = (size_t)(c->window < 1 ? 1 : c->window > MEMORY_MAX ? MEMORY_MAX : c->window);
+    int64_t wanted = c->release_2 ? 1 : c->window;
+    size_t window = (size_t)(wanted < 1 ? 1 : wanted > MEMORY_MAX ? MEMORY_MAX : wanted);
     struct run r = {.c = c, .loop = loop, .window = window, .e = e};
     mllp_init(&r.framer, c->max_reply);
     r.under_way.at = calloc(window, sizeof *r.under_way.at);

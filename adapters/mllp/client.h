@@ -5,6 +5,10 @@
  * Order is kept: while a message waits to be sent again, nothing behind it is sent for the first
  * time. A lost connection is opened again and what had no reply yet is sent again, oldest first;
  * the other side recognises what it had taken already. So is a message whose reply takes too long.
+ *
+ * Release 2 of MLLP: the other side first says whether it keeps the message (ACK) or not (NAK: sent
+ * again like one judged MLLP_AGAIN), then comes the reply, if one was asked for; it is acknowledged
+ * in turn. One message at a time. A reply without commit bytes before it is foreign.
  */
 #ifndef DARI_ADAPTERS_MLLP_CLIENT_H
 #define DARI_ADAPTERS_MLLP_CLIENT_H
@@ -34,6 +38,7 @@ struct mllp_client {
     const char *host;
     int port;
     struct tls *tls;    /* NULL: plain */
+    bool release_2;     /* commit bytes: each message waits for its own before the next is sent */
     int64_t window;     /* messages that may wait for their reply at a time */
     int64_t retries;    /* of one message */
     int64_t timeout_ms; /* for one reply; also how long a lost connection is tried again */

@@ -2,6 +2,7 @@
 
 #include "adapters/mllp/mllp_internal.h"
 #include "core/base/log.h"
+#include "core/base/num.h"
 #include "core/net/secure.h"
 
 #include <stdlib.h>
@@ -38,7 +39,73 @@ static const struct option_row rows[] = {
     {"handshake-timeout", OPTION_MS, "5s", 10, DAY_MS, AT(handshake_ms), "for the TLS handshake"},
     {"keepalive", OPTION_MS, "60s", 0, DAY_MS, AT(keepalive_ms),
      "TCP asks silent peers whether they live; 0: never"},
+    {"reclaim-after", OPTION_MS, "60s", 0, DAY_MS, AT(reclaim_ms),
+     "a connection silent for so long gives way to a new one of its address, where there is no "
+     "room "
+     "for both; 0: never"},
+    {"allow", OPTION_TEXT, "", 0, 0, AT(allow),
+     "who may connect: addresses and networks, like 10.1.0.0/16, 192.168.7.20; empty: everybody"},
+    {"max-rate", OPTION_INT, "0", 0, 1000000, AT(max_rate),
+     "messages a second from one address; more are read later; 0: any"},
+    {"framing", OPTION_TEXT, "mllp", 0, 0, AT(framing),
+     "mllp, mllp2 (release 2: commit bytes) or hllp (hybrid protocol: counts and checksums)"},
+    {"start-byte", OPTION_TEXT, "0b", 0, 0, AT(start), "what a message begins with, hexadecimal"},
+    {"end-bytes", OPTION_TEXT, "1c0d", 0, 0, AT(end),
+     "what it ends with: one byte or two, hexadecimal"},
+    {"reply-to", OPTION_TEXT, "", 0, 0, AT(reply_to),
+     "HOST:PORT that replies go to, on a connection of our own; empty: where the message came "
+     "from"},
     {NULL, OPTION_TEXT, NULL, 0, 0, 0, NULL}};
+
+static bool read_framing(const char *text, enum framing *out)
+{
+    static const char *const names[] = {"mllp", "mllp2", "hllp"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum framing)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "HOST:PORT", "[::1]:2576" */
+static bool read_reply_to(struct str text, struct mllp_settings *s)
+{
+    struct str host = net_host_of(text.p);
+    size_t port = text.n;
+    int64_t n;
+    while (port > 0 && text.p[port - 1] != ':') {
+        port--;
+    }
+    if (!host.n || host.n >= sizeof s->reply_host ||
+        num_i64(str_cut(text, port, text.n), 1, 65535, &n, NULL) != ERR_NONE) {
+        return false;
+    }
+    memcpy(s->reply_host, host.p, host.n);
+    s->reply_host[host.n] = '\0';
+    s->reply_port = (int)n;
+    return true;
+}
+
+static enum err_code read_settings(const struct mllp_options *o, struct mllp_settings *s,
+                                   struct err *e)
+{
+    *s = (struct mllp_settings){.framing = FRAMING_MLLP};
+    if (!read_framing(o->framing, &s->framing)) {
+        return ERR(e, ERR_CONFIG, 0, "framing must be mllp, mllp2 or hllp");
+    }
+    if (mllp_marks_read(str_of(o->start), str_of(o->end), &s->marks, e) != ERR_NONE) {
+        return err_in(e, "start-byte, end-bytes");
+    }
+    if (net_allow_read(str_of(o->allow), &s->allow, e) != ERR_NONE) {
+        return err_in(e, "allow");
+    }
+    if (o->reply_to[0] && !read_reply_to(str_of(o->reply_to), s)) {
+        return ERR(e, ERR_CONFIG, 0, "reply-to must be HOST:PORT");
+    }
+    return ERR_NONE;
+}
 
 static void sweep(void *ctx)
 {
@@ -63,8 +130,13 @@ static enum err_code make_tls(const struct mllp_options *o, struct tls **out, st
     return ERR_NONE;
 }
 
-static enum err_code usable(const struct mllp_options *o, struct tls **tls, struct err *e)
+static enum err_code usable(const struct mllp_options *o, struct mllp_settings *s, struct tls **tls,
+                            struct err *e)
 {
+    enum err_code code = read_settings(o, s, e);
+    if (code != ERR_NONE) {
+        return code;
+    }
     if (o->max_in_flight < o->max_message) {
         return ERR(e, ERR_CONFIG, 0, "max-in-flight must be at least max-message");
     }
@@ -74,23 +146,34 @@ static enum err_code usable(const struct mllp_options *o, struct tls **tls, stru
 static void check(const void *options, const char *file, int line, struct problems *p)
 {
     struct tls *tls = NULL;
+    struct mllp_settings s;
     struct err e = {0};
-    if (usable(options, &tls, &e) != ERR_NONE) {
+    if (usable(options, &s, &tls, &e) != ERR_NONE) {
         problem_add(p, file, line, "%s", e.msg);
     }
     net_tls_free(&tls);
 }
 
+static void unthrottle(void *ctx)
+{
+    peers_unthrottle(ctx);
+}
+
 static enum err_code open_listener(struct adapter *a, struct net_loop *loop, struct err *e)
 {
     const struct mllp_options *o = a->options;
-    enum err_code code = usable(o, &a->tls, e);
+    enum err_code code = usable(o, &a->settings, &a->tls, e);
     if (code != ERR_NONE) {
         return code;
     }
+    a->loop = loop;
     a->sweep = net_timer_new(loop, sweep, a);
-    if (!a->sweep) {
+    a->rate = net_timer_new(loop, unthrottle, a);
+    if (!a->sweep || !a->rate) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a timer");
+    }
+    if (o->reply_to[0] && answers_open(a, e) != ERR_NONE) {
+        return e->code;
     }
     struct net_listen_options listen = {.address = o->address,
                                         .port = (int)o->port,
@@ -116,7 +199,10 @@ static void stop(struct adapter **a)
     }
     net_listener_free(&(*a)->listener);
     net_timer_free(&(*a)->sweep);
+    net_timer_free(&(*a)->rate);
     peers_free(*a);
+    gate_free(*a);
+    answers_free(&(*a)->answers);
     net_tls_free(&(*a)->tls);
     free(*a);
     *a = NULL;
@@ -167,7 +253,8 @@ static void drain(struct adapter *a)
 static enum err_code reload(struct adapter *a, const void *options, struct err *e)
 {
     struct tls *tls = NULL;
-    enum err_code code = usable(options, &tls, e);
+    struct mllp_settings s;
+    enum err_code code = usable(options, &s, &tls, e);
     if (code != ERR_NONE) {
         return code;
     }

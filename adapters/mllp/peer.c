@@ -62,8 +62,9 @@ static void request_done(struct adapter *a, struct request *r)
 
 static bool blocked(const struct peer *p)
 {
-    return p->a->host_full || p->a->draining || p->broken ||
-           p->under_way >= p->a->options->window || net_queued(p->conn) >= REPLIES_MAX;
+    return p->a->host_full || p->a->draining || p->broken || p->throttled ||
+           answers_full(p->a->answers) || p->under_way >= p->a->options->window ||
+           net_queued(p->conn) >= REPLIES_MAX;
 }
 
 static void settle(struct peer *p)
@@ -136,6 +137,7 @@ static void peer_free(struct peer *p)
     a->refused = a->refused == p ? NULL : a->refused;
     a->chosen = a->chosen == p ? NULL : a->chosen;
     mllp_release(&p->framer);
+    gate_leave(p->source);
     free(p);
     check_memory(a);
 }
@@ -181,24 +183,84 @@ static void account(struct peer *p)
     }
 }
 
-/* Hands the frame over. False: the host did not take it; it stays. */
+static void send_answer(struct peer *p, const struct request *r, struct str reply)
+{
+    if (!net_queued(p->conn)) {
+        p->reply_stuck = clock_mono();
+    }
+    block_answer(p, r, reply);
+    adapter_count(p->a->host, "replies", reply.n > 0);
+}
+
+static void pop(struct peer *p)
+{
+    struct request *r = p->waiting.first;
+    take_out(&p->waiting, r);
+    p->under_way--;
+    request_done(p->a, r);
+}
+
+/* What is answered and has nothing before it leaves. */
+static void send_answered(struct peer *p)
+{
+    while (p->waiting.first && p->waiting.first->answered && !p->broken) {
+        send_answer(p, p->waiting.first, buf_str(&p->waiting.first->reply));
+        pop(p);
+    }
+}
+
+/* A request that waits for its answer, behind those before it. NULL: no memory. */
+static struct request *request_begin(struct peer *p, size_t bytes)
+{
+    struct request *r = request_new(p->a);
+    if (!r) {
+        p->broken = true;
+        return NULL;
+    }
+    r->peer = p;
+    r->bytes = bytes;
+    append(&p->waiting, r);
+    p->under_way++;
+    p->a->held += bytes;
+    return r;
+}
+
+/* A broken block never gets to the host: its sender is told in its turn. */
+static bool refuse_block(struct peer *p, char nak)
+{
+    struct request *r = request_begin(p, 0);
+    if (!r) {
+        return false;
+    }
+    r->nak = nak;
+    r->answered = true;
+    adapter_count(p->a->host, "broken_blocks", 1);
+    log_warn("mllp.broken-block", "peer=%s reason=%c", net_peer(p->conn), nak);
+    send_answered(p);
+    return true;
+}
+
+/* Hands the frame over. False: the host did not take it, or it may not pass yet; it stays. */
 static bool submit(struct peer *p)
 {
     struct adapter *a = p->a;
-    struct request *r = request_new(a);
+    struct str message = p->frame;
+    char nak = 'B';
+    bool large = p->what == MLLP_TOO_LARGE;
+    enum block_what what = !large                                ? block_read(p, &message, &nak)
+                           : a->settings.framing == FRAMING_HLLP ? BLOCK_BROKEN
+                                                                 : BLOCK_MESSAGE;
+    if (what != BLOCK_MESSAGE) {
+        return what == BLOCK_TOLD || refuse_block(p, nak);
+    }
+    struct request *r = gate_pass(p) ? request_begin(p, p->frame.n) : NULL;
     if (!r) {
-        p->broken = true;
         return false;
     }
-    r->peer = p;
-    r->bytes = p->frame.n;
-    append(&p->waiting, r);
-    p->under_way++;
-    a->held += r->bytes;
-    bool large = p->what == MLLP_TOO_LARGE;
     size_t bytes = r->bytes; /* the reply may come before the call returns: r is gone then */
-    if (large ? adapter_submit_oversize(a->host, p->frame, r)
-              : adapter_submit(a->host, p->frame, r)) {
+    adapter_sender(a->host, net_peer_cert(p->conn));
+    if (large ? adapter_submit_oversize(a->host, message, r)
+              : adapter_submit(a->host, message, r)) {
         adapter_count(a->host, large ? "oversize" : "frames", 1);
         return true;
     }
@@ -208,6 +270,7 @@ static bool submit(struct peer *p)
     a->held -= bytes;
     a->host_full = true;
     a->refused = p;
+    gate_give_back(p);
     settle_all(a);
     return false;
 }
@@ -238,30 +301,6 @@ static void pump(struct peer *p)
     }
 }
 
-static void send_reply(struct peer *p, struct str reply)
-{
-    struct adapter *a = p->a;
-    if (!reply.n) {
-        return; /* the peer asked for none */
-    }
-    if (!net_queued(p->conn)) {
-        p->reply_stuck = clock_mono();
-    }
-    net_send(p->conn, STR("\x0b")); /* one write all the same: it leaves when the loop turns */
-    net_send(p->conn, reply);
-    net_send(p->conn, STR("\x1c\r"));
-    p->replied += reply.n + 3;
-    adapter_count(a->host, "replies", 1);
-}
-
-static void pop(struct peer *p)
-{
-    struct request *r = p->waiting.first;
-    take_out(&p->waiting, r);
-    p->under_way--;
-    request_done(p->a, r);
-}
-
 void peer_reply(struct adapter *a, struct request *r, struct str reply)
 {
     struct peer *p = r->peer;
@@ -274,6 +313,7 @@ void peer_reply(struct adapter *a, struct request *r, struct str reply)
         check_memory(a);
         return;
     }
+    r->kept = adapter_kept(a->host);
     if (r != p->waiting.first) {
         buf_add(&r->reply, reply);
         r->answered = true;
@@ -281,13 +321,23 @@ void peer_reply(struct adapter *a, struct request *r, struct str reply)
         check_memory(a);
         return;
     }
-    send_reply(p, reply);
+    send_answer(p, r, reply);
     pop(p);
-    while (p->waiting.first && p->waiting.first->answered && !p->broken) {
-        send_reply(p, buf_str(&p->waiting.first->reply));
-        pop(p);
-    }
+    send_answered(p);
     pump(p);
+}
+
+/* Time has passed: those that were too fast may go on. */
+void peers_unthrottle(struct adapter *a)
+{
+    struct peer *next;
+    for (struct peer *p = a->peers; p; p = p->next) {
+        p->throttled = false;
+    }
+    for (struct peer *p = a->peers; p && !a->host_full; p = next) {
+        next = p->next;
+        pump(p);
+    }
 }
 
 void peers_go_on(struct adapter *a)
@@ -322,8 +372,17 @@ static void give_up(struct peer *p, const char *reason)
     hang_up(p);
 }
 
+void peer_give_way(struct peer *p)
+{
+    adapter_count(p->a->host, "reclaimed", 1);
+    log_warn("mllp.reclaimed", "peer=%s silent_ms=%lld", net_peer(p->conn),
+             (long long)((clock_mono() - p->heard) / 1000));
+    hang_up(p);
+}
+
 void peers_sweep(struct adapter *a)
 {
+    gate_sweep(a);
     usec now = clock_mono();
     usec stall = a->options->stall_ms * 1000, idle = a->options->idle_ms * 1000;
     struct peer *next;
@@ -370,42 +429,26 @@ void peers_free(struct adapter *a)
     }
 }
 
-/* "10.0.0.7:51234" without the port */
-static struct str host_of(const char *peer)
-{
-    struct str text = str_of(peer);
-    while (text.n && text.p[text.n - 1] != ':') {
-        text.n--;
-    }
-    return text;
-}
-
-static const char *refusal(const struct adapter *a, const struct net_conn *c)
-{
-    int64_t same = 0;
-    for (const struct peer *p = a->peers; p; p = p->next) {
-        same += str_eq(host_of(net_peer(p->conn)), host_of(net_peer(c)));
-    }
-    return a->count >= a->options->max_connections ? "max-connections"
-           : same >= a->options->max_per_address   ? "max-per-address"
-                                                   : NULL;
-}
-
 static void *on_accept(void *listener_ctx, struct net_conn *c)
 {
     struct adapter *a = listener_ctx;
-    const char *reason = refusal(a, c);
-    struct peer *p = reason ? NULL : calloc(1, sizeof *p);
-    if (!p) {
-        log_warn("mllp.refused", "peer=%s reason=%s", net_peer(c), reason ? reason : "no-memory");
+    struct source *source = gate_admit(a, c);
+    struct peer *p = source ? calloc(1, sizeof *p) : NULL;
+    if (source && !p) {
+        gate_leave(source);
+        log_warn("mllp.refused", "peer=%s reason=no-memory", net_peer(c));
         adapter_count(a->host, "connections_refused", 1);
+    }
+    if (!p) {
         return NULL;
     }
+    p->source = source;
     p->a = a;
     p->conn = c;
     p->input_done = true;
     p->heard = clock_mono();
     mllp_init(&p->framer, (size_t)a->options->max_message);
+    p->framer.marks = a->settings.marks;
     p->framer.lone_cr_ok = a->options->lone_fs;
     p->next = a->peers;
     p->prev = &a->peers;
@@ -473,7 +516,8 @@ static void on_handshake_failed(void *listener_ctx, const char *peer, const char
     adapter_count(a->host, "connections_refused", 1);
 }
 
-const struct net_handlers mllp_handlers = {.accept = on_accept,
+const struct net_handlers mllp_handlers = {.knock = gate_knock,
+                                           .accept = on_accept,
                                            .bytes = on_bytes,
                                            .drained = on_drained,
                                            .ended = on_ended,

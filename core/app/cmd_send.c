@@ -25,6 +25,9 @@ static const char help[] =
     "  --window N     messages that may wait for their reply at a time (default 1)\n"
     "  --retries N    how often a message is sent again after AE, CE or no reply (default 3)\n"
     "  --timeout T    for one reply: 500ms, 30s, 2m (default 30s)\n"
+    "  --release 2    MLLP release 2: each message has its commit acknowledgement first, one "
+    "message\n"
+    "                 at a time; one that the receiver could not keep is tried again (default 1)\n"
     "  --ca FILE      who signs the server's certificate, PEM (default: the system's list)\n"
     "  --cert FILE    our certificate, PEM\n"
     "  --key FILE     its private key, PEM\n"
@@ -274,12 +277,13 @@ out:
 
 int cmd_send(int argc, char **argv)
 {
-    const char *window = "1", *retries = "3", *timeout = "30s";
+    const char *window = "1", *retries = "3", *timeout = "30s", *release = "1";
     struct net_tls_files tls = {0};
     const struct command_option options[] = {
-        {"--window", &window, NULL}, {"--retries", &retries, NULL}, {"--timeout", &timeout, NULL},
-        {"--ca", &tls.ca, NULL},     {"--cert", &tls.cert, NULL},   {"--key", &tls.key, NULL},
-        {NULL, NULL, NULL}};
+        {"--window", &window, NULL},   {"--retries", &retries, NULL},
+        {"--timeout", &timeout, NULL}, {"--release", &release, NULL},
+        {"--ca", &tls.ca, NULL},       {"--cert", &tls.cert, NULL},
+        {"--key", &tls.key, NULL},     {NULL, NULL, NULL}};
     int status;
     int words = command_options(argc, argv, help, options, &status);
     if (words < 0) {
@@ -299,6 +303,10 @@ int cmd_send(int argc, char **argv)
     }
     if (num_i64(str_of(retries), 0, 1000, &c.retries, NULL) != ERR_NONE) {
         return command_usage("send", "--retries needs a number from 0 to 1000");
+    }
+    c.release_2 = strcmp(release, "2") == 0;
+    if (!c.release_2 && strcmp(release, "1") != 0) {
+        return command_usage("send", "--release is 1 or 2");
     }
     if (num_ms(str_of(timeout), 1, 86400000, &c.timeout_ms, NULL) != ERR_NONE) {
         return command_usage("send", "--timeout needs a time: 500ms, 30s, 2m");

@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/store/migrate.h"
+#include "core/intake/senders.h"
 #include "core/xml/xml.h"
 
 #include <libgen.h>
@@ -87,6 +88,7 @@ struct feed_options {
     bool refuse_reuse, accept_quarantined, sequence;
     int64_t max_pending, max_group, silent_after, spool_max;
     int64_t max_parts, max_whole, parts_wait;
+    const char *senders;
     const char *silent_hours, *spool;
     const char *rows, *covers, *delimiter, *sheet;
     int64_t header_row, max_gone;
@@ -109,6 +111,9 @@ static const struct option_row feed_rows[] = {
     {"max-pending", OPTION_INT, "2048", 1, 100000, FEED_AT(max_pending),
      "messages waiting for their commit"},
     {"max-group", OPTION_INT, "256", 1, 10000, FEED_AT(max_group), "messages in one commit"},
+    {"senders", OPTION_TEXT, "", 0, 0, FEED_AT(senders),
+     "which client certificate speaks for which application: CN: MSH-3/MSH-4; CN: MSH-3; empty: "
+     "any"},
     {"max-parts", OPTION_INT, "100", 0, 10000, FEED_AT(max_parts),
      "parts of a message that comes in several (DSC, MSH-14); 0: MSH-14 means nothing here"},
     {"max-whole", OPTION_SIZE, "64m", 1024, (int64_t)256 << 20, FEED_AT(max_whole),
@@ -332,6 +337,7 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
                               .sequence = o->sequence,
                               .max_pending = o->max_pending,
                               .max_group = o->max_group,
+                              .senders = o->senders,
                               .max_parts = o->max_parts,
                               .max_whole = o->max_whole,
                               .parts_wait_ms = o->parts_wait,
@@ -341,6 +347,9 @@ static void read_feed(struct reader *r, const struct xml_node *n, struct config_
     struct err e;
     if (silence_hours(o->silent_hours, &f->silence.from, &f->silence.until, &e) != ERR_NONE) {
         problem_add(r->p, r->path, xml_line(n), "silent-hours=\"%s\": %s", o->silent_hours, e.msg);
+    }
+    if (senders_check(str_of(o->senders), &e) != ERR_NONE) {
+        problem_add(r->p, r->path, xml_line(n), "senders: %s", e.msg);
     }
     if (!is_short_name(o->name)) {
         problem_add(r->p, r->path, xml_line(n), "name=\"%s\": use a-z, 0-9 and -, at most 32",

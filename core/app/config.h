@@ -29,6 +29,7 @@ struct config_feed {
     bool accept_quarantined; /* answer AA although the message went to quarantine */
     int64_t max_pending;     /* messages waiting for their commit */
     int64_t max_group;       /* messages in one commit */
+    const char *senders;     /* which certificate speaks for whom, "": any */
     int64_t max_parts, max_whole, parts_wait_ms; /* of messages in several parts */
     bool snapshot, covers_all; /* of tables: a file is the whole state; what it lacks is gone */
     int64_t max_gone;          /* per cent of its rows that one snapshot may lack */

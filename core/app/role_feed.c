@@ -184,6 +184,7 @@ static enum err_code begin(struct feed *f, struct err *e)
         .sequence = c->sequence,
         .max_pending = c->max_pending,
         .max_group = c->max_group,
+        .senders = c->senders,
         .max_parts = c->max_parts,
         .max_whole = c->max_whole,
         .max_message = MAX_MESSAGE,

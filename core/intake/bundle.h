@@ -16,12 +16,14 @@ enum { BUNDLE_MAX = 50000 }; /* messages of one batch */
 struct bundle {
     struct arena *arena;
     void *ticket;
+    const char *sender; /* of all of them */
     struct hl7_batch batch;
     struct hl7_split rest;         /* what did not become a job yet */
     size_t parts, taken, answered; /* messages; what stands in front of them counts too */
     struct str *replies;           /* [parts], empty when none is wanted */
     bool wanted;                   /* does anybody ask for replies, if only to errors? */
     bool again;                    /* one of them is to be sent again */
+    bool lost;                     /* one of them was not kept */
     bool failed;                   /* no memory for a reply: then there is none at all */
 };
 

@@ -126,6 +126,7 @@ static void expect(struct adapter_host *h, enum sequence_is is)
     }
     bool ok = job_expects(j, refused, expected, clock_now(), &e) == ERR_NONE;
     j->again = !ok;
+    j->refused = refused;
     host_answer(h, j, ok ? j->reply : j->retry);
 }
 

@@ -344,6 +344,18 @@ enum err_code job_oversize(const struct intake_settings *s, struct job *j, struc
     return build(j, beginning, r, &j->reply, e);
 }
 
+enum err_code job_foreign(struct job *j, usec at, struct err *e)
+{
+    const struct hl7_reply r = {.verdict = HL7_REJECT,
+                                .condition = 103,
+                                .at = at,
+                                .place = "MSH-3",
+                                .text = "the certificate of the sender does not stand for this "
+                                        "application"};
+    j->refused = true;
+    return build(j, j->p.raw, r, &j->reply, e);
+}
+
 enum err_code job_batch_too_large(struct job *j, struct str frame, usec at, struct err *e)
 {
     struct hl7_split split = {.text = frame};

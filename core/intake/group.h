@@ -40,6 +40,8 @@ void job_read_code(struct job *j);
 struct str job_reply_id(struct arena *a);
 /* The reply to a batch of more messages than are taken at a time; the job is then refused. */
 enum err_code job_batch_too_large(struct job *j, struct str frame, usec at, struct err *e);
+/* The reply to a message whose sender is not who its certificate says; the job is then refused. */
+enum err_code job_foreign(struct job *j, usec at, struct err *e);
 /* The reply to a message that was cut by the transport. */
 enum err_code job_oversize(const struct intake_settings *s, struct job *j, struct str beginning,
                            usec at, struct err *e);

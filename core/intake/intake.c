@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/intake/group.h"
 #include "core/intake/host.h"
+#include "core/intake/senders.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -104,10 +105,20 @@ static void answer(struct adapter_host *h, void *ticket, enum adapter_outcome ou
     }
 }
 
+bool adapter_kept(const struct adapter_host *h)
+{
+    return h->kept;
+}
+
 void host_answer(struct adapter_host *h, struct job *j, struct str reply)
 {
     struct bundle *b = j->bundle;
     bool bad = j->refused || (j->p.mapped.state == MAPPING_QUARANTINED && !h->s.accept_quarantined);
+    h->kept = !j->refused && !j->again;
+    if (b) {
+        b->lost |= !h->kept;
+        h->kept = !b->lost;
+    }
     if (!b) {
         answer(h, j->ticket,
                j->again ? ADAPTER_RETRY
@@ -242,13 +253,37 @@ static bool has_room(struct adapter_host *h)
     return false;
 }
 
-static void enqueue(struct adapter_host *h, struct job *j, struct str message)
+void adapter_sender(struct adapter_host *h, const char *subject)
+{
+    h->sender = subject;
+}
+
+/* A message of somebody else than the holder of the certificate is not kept, only refused. */
+static void check_sender(struct adapter_host *h, struct job *j, const char *subject)
+{
+    struct err e = {0};
+    if (!h->s.senders || !h->s.senders[0] || !j->p.message ||
+        senders_allow(str_of(h->s.senders), str_of(subject ? subject : ""), j->p.message)) {
+        return;
+    }
+    adapter_count(h, "senders_refused", 1);
+    log_warn("intake.sender-refused", "feed=%s subject=\"%s\"", h->s.feed,
+             subject && subject[0] ? subject : "-");
+    if (job_foreign(j, j->at, &e) != ERR_NONE) {
+        log_err(LOG_ERROR_, "intake.prepare", &e);
+        j->reply = j->retry;
+    }
+}
+
+static void enqueue(struct adapter_host *h, struct job *j, struct str message, const char *sender)
 {
     struct err e = {0};
     if (host_prepare(h, j, STR(""), message, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
         j->refused = true;
         j->reply = j->retry.p ? j->retry : STR("");
+    } else {
+        check_sender(h, j, sender);
     }
     jobs_push(&h->waiting, j);
     host_soon(h);
@@ -270,7 +305,7 @@ void host_feed(struct adapter_host *h)
             break;
         }
         j->bundle = b;
-        enqueue(h, j, message);
+        enqueue(h, j, message, b->sender);
         if (b->taken == b->parts) {
             break;
         }
@@ -304,6 +339,7 @@ static bool submit_batch(struct adapter_host *h, struct str frame, void *ticket)
     }
     if (code == ERR_NONE && b->parts) {
         host_job_done(h, j);
+        b->sender = arena_z(b->arena, str_of(h->sender ? h->sender : ""));
         h->feeding = b;
         host_feed(h);
         return true;
@@ -335,7 +371,7 @@ bool adapter_submit(struct adapter_host *h, struct str message, void *ticket)
         return false;
     }
     j->ticket = ticket;
-    enqueue(h, j, message);
+    enqueue(h, j, message, h->sender);
     return true;
 }
 

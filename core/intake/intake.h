@@ -44,6 +44,7 @@ struct intake_settings {
     int64_t max_parts, max_whole; /* of a message in parts: how many, bytes; max_parts 0: MSH-14
                                      means nothing here */
     int64_t max_message;          /* bytes */
+    const char *senders; /* which certificate speaks for whom (senders.h); NULL or "": any */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
     void *conninfo_ctx;
     bool snapshot;    /* a table is the whole state each time: only changes are news, */

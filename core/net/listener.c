@@ -92,6 +92,13 @@ static void keep_alive(int fd, int seconds)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
+static bool turned_away(const struct net_listener *l, const struct sockaddr *peer)
+{
+    char text[NET_PEER_TEXT];
+    net_address_text(peer, text);
+    return l->view.handlers->knock && !l->view.handlers->knock(l->view.ctx, text);
+}
+
 static void acceptable(evutil_socket_t fd, short what, void *ctx)
 {
     struct net_listener *l = ctx;
@@ -105,6 +112,10 @@ static void acceptable(evutil_socket_t fd, short what, void *ctx)
         int got = accept4(fd, (struct sockaddr *)&peer, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (got >= 0) {
             l->told = false;
+            if (turned_away(l, (struct sockaddr *)&peer)) {
+                close(got);
+                continue;
+            }
             net_nodelay(got);
             if (l->keepalive_s > 0) {
                 keep_alive(got, l->keepalive_s);

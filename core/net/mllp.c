@@ -5,9 +5,42 @@
 
 enum { BEGINNING = 4096, KEEP = 64 * 1024 };
 
+const struct mllp_marks mllp_usual = {MLLP_VT, MLLP_FS, MLLP_CR};
+
+static bool hex_byte(struct str two, char *out)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    unsigned v = 0;
+    for (size_t i = 0; i < 2; i++) {
+        const char *at = two.n == 2 ? memchr(digits, two.p[i], sizeof digits - 1) : NULL;
+        if (!at) {
+            return false;
+        }
+        v = v * 16 + (unsigned)((at - digits) % 16);
+    }
+    *out = (char)v;
+    return v > 0 && v < 0x20;
+}
+
+enum err_code mllp_marks_read(struct str start, struct str end, struct mllp_marks *out,
+                              struct err *e)
+{
+    struct mllp_marks m = {0, 0, 0};
+    bool ok = hex_byte(start, &m.start) && hex_byte(str_cut(end, 0, 2), &m.end) &&
+              (end.n == 2 || hex_byte(str_cut(end, 2, end.n), &m.last));
+    if (!ok || m.start == m.end || m.start == m.last || memchr("\t\n\r", m.start, 3) ||
+        memchr("\t\n\r", m.end, 3)) {
+        return ERR(e, ERR_VALUE, 0,
+                   "a frame begins with one control character and ends with one or two others, in "
+                   "hexadecimal: 0b and 1c0d");
+    }
+    *out = m;
+    return ERR_NONE;
+}
+
 void mllp_init(struct mllp *m, size_t max)
 {
-    *m = (struct mllp){.max = max};
+    *m = (struct mllp){.marks = mllp_usual, .max = max};
     buf_init(&m->in, SIZE_MAX / 4);
 }
 
@@ -50,12 +83,12 @@ static bool enter(struct mllp *m)
     struct str in = rest_of(m);
     if (m->cr_pending && in.n) {
         m->cr_pending = false;
-        if (in.p[0] == MLLP_CR) {
+        if (in.p[0] == m->marks.last) {
             m->taken++;
             in = rest_of(m);
         }
     }
-    size_t vt = str_find(in, MLLP_VT, 0);
+    size_t vt = str_find(in, m->marks.start, 0);
     m->noise += vt;
     m->taken += vt;
     m->scanned = m->taken;
@@ -76,8 +109,8 @@ static enum found look(struct mllp *m, size_t *at)
 {
     struct str in = buf_str(&m->in);
     for (;;) {
-        size_t fs = str_find(in, MLLP_FS, m->no_fs > m->scanned ? m->no_fs : m->scanned);
-        size_t vt = str_find(str_cut(in, 0, fs), MLLP_VT, m->scanned);
+        size_t fs = str_find(in, m->marks.end, m->no_fs > m->scanned ? m->no_fs : m->scanned);
+        size_t vt = str_find(str_cut(in, 0, fs), m->marks.start, m->scanned);
         m->no_fs = fs;
         if (vt < fs) {
             *at = vt;
@@ -88,10 +121,10 @@ static enum found look(struct mllp *m, size_t *at)
             return FOUND_NOTHING;
         }
         bool last = fs + 1 == in.n;
-        if (!last && in.p[fs + 1] == MLLP_CR) {
+        if (!m->marks.last || (!last && in.p[fs + 1] == m->marks.last)) {
             return FOUND_END;
         }
-        if (m->lone_cr_ok && (last || in.p[fs + 1] == MLLP_VT)) {
+        if (m->lone_cr_ok && (last || in.p[fs + 1] == m->marks.start)) {
             return FOUND_LONE;
         }
         if (last) {
@@ -133,7 +166,7 @@ enum mllp_what mllp_next(struct mllp *m, struct str *frame)
             m->skipping = false;
             continue;
         }
-        m->taken = m->scanned = at + (found == FOUND_END ? 2 : 1);
+        m->taken = m->scanned = at + (found == FOUND_END && m->marks.last ? 2 : 1);
         m->inside = false;
         m->cr_pending = found == FOUND_LONE;
         if (!m->skipping) {

@@ -45,6 +45,9 @@ void net_watch_want(struct net_watch *w, int events);
 void net_watch_free(struct net_watch **w);
 
 struct net_handlers {
+    /* Somebody wants to connect; false turns him away before a handshake (the callee logged why).
+     * NULL: all are welcome. */
+    bool (*knock)(void *listener_ctx, const char *peer);
     /* A new connection; returns its context, or NULL to refuse (the callee logged why). */
     void *(*accept)(void *listener_ctx, struct net_conn *c);
     /* Bytes came; all of them are handed over. After the handshake when there is TLS. */

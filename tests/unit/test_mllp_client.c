@@ -14,7 +14,19 @@
 #include <unistd.h>
 
 /* What the receiver does with the frames it gets, one word each; the last one is for all others. */
-enum act { ANSWER, LATER, REFUSE, WRONG, HANG_UP, KEEP_SILENT, HUGE };
+enum act {
+    ANSWER,
+    LATER,
+    REFUSE,
+    WRONG,
+    HANG_UP,
+    KEEP_SILENT,
+    HUGE,
+    KEPT, /* release 2: the commit byte alone, or before the reply; or its opposite */
+    KEPT_ANSWER,
+    NOT_KEPT,
+    KEPT_HANG_UP
+};
 
 struct test {
     struct net_loop *loop;
@@ -49,7 +61,12 @@ static void say(struct test *t, const char *verdict, struct str message)
 static bool act_on(struct test *t, struct str message)
 {
     static char large[2000];
-    size_t n = strlen(t->received), which = t->acted++;
+    size_t n = strlen(t->received), which;
+    if (message.n == 1 && message.p[0] == MLLP_ACK) {
+        snprintf(t->received + n, sizeof t->received - n, "ok ");
+        return true;
+    }
+    which = t->acted++;
     snprintf(t->received + n, sizeof t->received - n, "%.*s ", STR_ARG(message));
     switch (t->acts[which < t->acts_count ? which : t->acts_count - 1]) {
     case ANSWER:
@@ -69,6 +86,20 @@ static bool act_on(struct test *t, struct str message)
         return false;
     case KEEP_SILENT:
         break;
+    case KEPT:
+        net_send(t->conn, STR("\x0b\x06\x1c\r"));
+        break;
+    case KEPT_ANSWER:
+        net_send(t->conn, STR("\x0b\x06\x1c\r"));
+        say(t, "+", message);
+        break;
+    case NOT_KEPT:
+        net_send(t->conn, STR("\x0b\x15\x1c\r"));
+        break;
+    case KEPT_HANG_UP:
+        net_send(t->conn, STR("\x0b\x06\x1c\r"));
+        net_close(t->conn, true);
+        return false;
     case HUGE:
         memset(large, 'x', sizeof large);
         net_send(t->conn, STR("\x0b"));
@@ -192,16 +223,94 @@ static const struct scenario scenarios[] = {
      1},
 };
 
+static const struct scenario release_2[] = {
+    {"release 2: kept, then the reply, which is acknowledged",
+     2,
+     9,
+     3,
+     20000,
+     {KEPT_ANSWER},
+     1,
+     "a ok b ok ",
+     "a+ b+ ",
+     NULL,
+     1},
+    {"release 2: not kept is tried again",
+     2,
+     1,
+     3,
+     20000,
+     {NOT_KEPT, KEPT_ANSWER},
+     2,
+     "a a ok b ok ",
+     "a+ b+ ",
+     NULL,
+     1},
+    {"release 2: not kept for good",
+     2,
+     1,
+     1,
+     20000,
+     {NOT_KEPT, NOT_KEPT, KEPT_ANSWER},
+     3,
+     "a a b ok ",
+     "a~ b+ ",
+     NULL,
+     1},
+    {"release 2: a reply without commit bytes",
+     2,
+     1,
+     3,
+     20000,
+     {ANSWER, KEPT_ANSWER},
+     2,
+     "a b ok ",
+     "a? b+ ",
+     NULL,
+     2},
+    {"release 2: kept, but the reply does not come",
+     1,
+     1,
+     1,
+     300,
+     {KEPT, KEPT_ANSWER},
+     2,
+     "a a ok ",
+     "a+ ",
+     NULL,
+     2},
+    {"release 2: lost between the two",
+     1,
+     1,
+     1,
+     20000,
+     {KEPT_HANG_UP, KEPT_ANSWER},
+     2,
+     "a a ok ",
+     "a+ ",
+     NULL,
+     2},
+    {"release 2: no reply wanted",
+     6,
+     1,
+     1,
+     20000,
+     {KEPT_ANSWER, KEPT_ANSWER, KEPT_ANSWER, KEPT_ANSWER, KEPT_ANSWER, NOT_KEPT, KEPT},
+     7,
+     "a ok b ok c ok d ok e ok quiet quiet ",
+     "a+ b+ c+ d+ e+ quiet. ",
+     NULL,
+     1},
+};
+
 static void look(void *ctx)
 {
     net_loop_stop(ctx);
 }
 
-static void each_scenario_ends_as_it_should(void **state)
+static void play(const struct scenario *scenario, size_t count, bool second)
 {
-    (void)state;
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
-        const struct scenario *s = &scenarios[i];
+    for (const struct scenario *s = scenario; s < scenario + count; s++) {
         struct test t = {.loop = net_loop_new(NULL), .acts = s->acts, .acts_count = s->acts_count};
         struct net_listen_options listen = {.address = "127.0.0.1"};
         struct err e = {0};
@@ -211,6 +320,7 @@ static void each_scenario_ends_as_it_should(void **state)
         struct mllp_client c = {.host = "127.0.0.1",
                                 .port = net_listener_port(t.listener),
                                 .window = s->window,
+                                .release_2 = second,
                                 .retries = s->retries,
                                 .timeout_ms = s->timeout_ms,
                                 .max_reply = 1000,
@@ -235,6 +345,19 @@ static void each_scenario_ends_as_it_should(void **state)
         net_loop_free(&t.loop);
         mllp_release(&t.framer);
     }
+}
+
+static void each_scenario_ends_as_it_should(void **state)
+{
+    (void)state;
+    play(scenarios, sizeof scenarios / sizeof *scenarios, false);
+}
+
+/* F07, the sending side */
+static void each_scenario_of_release_2_does(void **state)
+{
+    (void)state;
+    play(release_2, sizeof release_2 / sizeof *release_2, true);
 }
 
 static void nobody_there_is_said_at_once(void **state)
@@ -269,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_scenario_ends_as_it_should),
+        cmocka_unit_test(each_scenario_of_release_2_does),
         cmocka_unit_test(nobody_there_is_said_at_once),
     };
     alarm(60);

@@ -48,6 +48,10 @@ static enum err_code to_date(const struct convert_rules *rules, struct arena *a,
     if (rc != ERR_NONE) {
         return rc;
     }
+    if (rules->as == CONVERT_MONTH && t.precision >= PRECISION_MONTH) {
+        t.precision = PRECISION_DAY;
+        t.at.day = 1;
+    }
     if (t.precision < PRECISION_DAY && rules->partial != PARTIAL_START) {
         return left_out(rules, out) ? ERR_NONE : ERR(e, ERR_VALUE, 0, "is a date without its day");
     }
@@ -112,11 +116,16 @@ static enum err_code to_amount(const struct convert_rules *rules, struct arena *
 {
     int64_t value;
     bool man = rules->as == CONVERT_KRW_MAN;
-    if (!rules->sheet && !man) {
-        return to_whole(a, in, true, out, &value, e);
+    enum err_code rc = rules->sheet || man ? sheet_amount(in, man, &value, e)
+                                           : to_whole(a, in, true, out, &value, e);
+    if (rc != ERR_NONE) {
+        return rc;
     }
-    enum err_code rc = sheet_amount(in, man, &value, e);
-    return rc == ERR_NONE ? put_number(a, value, out, e) : rc;
+    if (rules->as == CONVERT_KRW_MINUS) {
+        *out = value < 0 ? STR("true") : STR("false");
+        return ERR_NONE;
+    }
+    return put_number(a, value < 0 && rules->as == CONVERT_KRW_SIZE ? -value : value, out, e);
 }
 
 static enum err_code from_sheet_minutes(struct arena *a, struct str in, struct str *out,
@@ -271,6 +280,7 @@ enum err_code convert(const struct convert_rules *rules, struct arena *a, struct
     case CONVERT_ADDRESS:
         return to_text(in, out, e);
     case CONVERT_DATE:
+    case CONVERT_MONTH:
         return to_date(rules, a, in, out, e);
     case CONVERT_TIME:
         return to_time(rules, a, in, out, e);
@@ -278,6 +288,8 @@ enum err_code convert(const struct convert_rules *rules, struct arena *a, struct
         return to_whole(a, rules->sheet ? sheet_count(in) : in, rules->sheet, out, &number, e);
     case CONVERT_KRW:
     case CONVERT_KRW_MAN:
+    case CONVERT_KRW_SIZE:
+    case CONVERT_KRW_MINUS:
         return to_amount(rules, a, in, out, e);
     case CONVERT_MINUTES:
         if (rules->sheet && !rules->has_unit) {

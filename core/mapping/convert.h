@@ -21,7 +21,10 @@ enum conversion {
     CONVERT_TIME,
     CONVERT_INT,
     CONVERT_KRW,
-    CONVERT_KRW_MAN, /* 만원: 35 is 350,000 */
+    CONVERT_KRW_MAN,   /* 만원: 35 is 350,000 */
+    CONVERT_KRW_SIZE,  /* without its sign */
+    CONVERT_KRW_MINUS, /* has it one? */
+    CONVERT_MONTH,     /* the first day of it */
     CONVERT_MINUTES,
     CONVERT_DAYS,
     CONVERT_BOOL,

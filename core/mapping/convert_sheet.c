@@ -307,6 +307,11 @@ static enum form read_day(struct cursor *c, bool six, const struct sheet_hints *
     t->at.year = full_year(all / 10000, n == 8 ? 4 : 2, hints->year);
     t->at.month = all / 100 % 100;
     t->at.day = all % 100;
+    bool day = day_valid(t->at.year, t->at.month, t->at.day);
+    if (n == 6 && !day && all / 100 >= 1900 && all / 100 < 2100) { /* 202603 */
+        *t = (struct hl7_time){.at = {.year = all / 100, .month = all % 100, .day = 1},
+                               .precision = PRECISION_MONTH};
+    }
     return FORM_DATE;
 }
 
@@ -421,7 +426,10 @@ enum err_code sheet_amount(struct str in, bool ten_thousands, int64_t *out, stru
     said = (ok && eat(&c, '\4')) || said;
     ok = ok && (!paren || eat(&c, ')'));
     blanks(&c);
-    total *= ten_thousands && !said ? 10000 : 1;
+    if (ten_thousands && !said) { /* a bare 4,900,000 is no number of 만원 */
+        ok = ok && total < (int64_t)100000 * 1000;
+        total *= 10000;
+    }
     if (!ok || c.i != c.n || last == INT64_MAX || total % 1000) {
         return ERR(e, ERR_VALUE, 0, "is not an amount in whole won");
     }

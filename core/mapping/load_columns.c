@@ -117,29 +117,44 @@ static void add_dictionary(struct loader *l, const struct xml_node *root,
     }
 }
 
-/* What tells rows apart; a file without it is of no use. */
-static void load_key_columns(struct loader *l, const struct xml_node *root, struct columns *c,
-                             struct header_names *names)
+static struct header_column *column_named(const struct columns *c, struct str name)
 {
-    const struct xml_node *n = xml_child(root, "key");
-    struct str rest = str_of(n ? xml_attr_or(n, "columns", "") : ""), word;
+    for (size_t i = 0; i < c->count; i++) {
+        if (str_is(name, c->list[i].name)) {
+            return &c->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* When there is only one key, a file without it is of no use. */
+static void load_key_columns(struct loader *l, const struct xml_node *n, struct columns *c,
+                             bool only, struct header_identity *out)
+{
+    struct str rest = str_of(xml_attr_or(n, "columns", "")), word;
     const struct header_column **list = arena_array(l->a, c->count + 1, sizeof *list);
     while (list && str_next(&rest, ' ', &word)) {
-        if (word.n == 0) {
-            continue;
-        }
-        struct header_column *found = NULL;
-        for (size_t i = 0; i < c->count && !found; i++) {
-            found = str_is(word, c->list[i].name) ? &c->list[i] : NULL;
-        }
-        if (!found || names->identity_count == c->count) {
+        struct header_column *found = word.n ? column_named(c, word) : NULL;
+        if (found && out->count < c->count) {
+            found->declared = true;
+            found->required = found->required || only;
+            list[out->count++] = found;
+        } else if (word.n) {
             PROBLEM(l, n, "there is no column %.*s: declare it in <columns>", STR_ARG(word));
-            continue;
         }
-        found->required = found->declared = true;
-        list[names->identity_count++] = found;
     }
-    names->identity = list;
+    out->columns = list;
+}
+
+static void load_keys(struct loader *l, const struct xml_node *root, struct columns *c,
+                      struct header_names *names)
+{
+    size_t count = load_count(root, "key");
+    struct header_identity *list = arena_array(l->a, count + 1, sizeof *list);
+    for (const struct xml_node *n = xml_child(root, "key"); n && list; n = xml_sibling(n, "key")) {
+        load_key_columns(l, n, c, count == 1, &list[names->identity_count++]);
+    }
+    names->identities = list;
 }
 
 const struct header_names *load_columns(struct loader *l, const struct xml_node *root)
@@ -164,7 +179,7 @@ const struct header_names *load_columns(struct loader *l, const struct xml_node 
         }
     }
     add_dictionary(l, root, dict, &c);
-    load_key_columns(l, root, &c, names);
+    load_keys(l, root, &c, names);
     names->columns = c.list;
     names->count = c.count;
     names->short_rows = list && says_yes(list, "short-rows");

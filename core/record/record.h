@@ -71,13 +71,16 @@ const char *record_place(const struct record *r, const struct record_path *p,
 /*
  * A row of a table: a path is the name of a column, canonical (chart_no) or a header in braces
  * ({고객 메모}). Of the aliases of a name the first that is filled counts; of a row that is gone
- * its last values. -NAME is the previous value, NAME+NAME joins cells by a blank (a day and its
- * time: nothing without the first). #change is new, changed or gone; #changed names the columns
- * that differ. A blank cell is empty, a column that the file lacks is absent, null never occurs.
- * "For each NAME" runs over the values that stand in one cell.
+ * its last values. -NAME is the previous value, ~NAME the present one when it differs from that
+ * (all of a new row does), NAME+NAME joins cells by a blank (a day and its time: nothing without
+ * the first). #change is new, changed or gone; #changed names the columns that differ. A blank cell
+ * is empty, a column that the file lacks is absent, null never occurs. "For each NAME" runs over
+ * the values that stand in one cell.
  */
 struct row;
 const struct record *record_of_row(struct arena *a, const struct row *row);
+/* Does the row (RECORD_TABLE) have all columns that the names require? */
+bool record_fits(const struct record *r, const struct header_names *names);
 
 struct hl7_msg;
 const struct record *record_of_hl7(struct arena *a, const struct hl7_msg *m);

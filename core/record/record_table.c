@@ -8,7 +8,7 @@
 enum { MAX_PARTS = 4, SHOWN = 40, MAX_CHANGED = 64 * 1024 };
 
 /* What a path asks of a row. */
-enum asks { ASKS_CELL, ASKS_PREVIOUS, ASKS_CHANGE, ASKS_CHANGED };
+enum asks { ASKS_CELL, ASKS_CHANGE, ASKS_CHANGED };
 
 /* One column: by its aliases, or by the header itself. */
 struct part {
@@ -20,6 +20,8 @@ struct part {
 struct table_path {
     struct record_path base;
     enum asks asks;
+    bool previous;     /* -NAME */
+    bool only_changed; /* ~NAME */
     const struct header_names *names;
     struct part parts[MAX_PARTS]; /* joined by blanks */
     size_t count;
@@ -49,6 +51,17 @@ const struct record *record_of_row(struct arena *a, const struct row *row)
     *r = (struct table_record){
         .base = {RECORD_TABLE, STR("row"), str_of(row_change_name(row->change))}, .row = row};
     return &r->base;
+}
+
+bool record_fits(const struct record *r, const struct header_names *names)
+{
+    const struct row_layout *l = row_of(r)->layout;
+    for (size_t i = 0; names && i < names->count; i++) {
+        if (names->columns[i].required && !header_has(&names->columns[i], l->keys, l->count)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- paths ---- */
@@ -94,13 +107,13 @@ static enum err_code compile_part(struct arena *a, struct table_path *p, struct 
     return ERR_NONE;
 }
 
-/* NAME, NAME+NAME, {header}, each with a minus in front for the previous value. */
+/* NAME, NAME+NAME, {header}; in front a minus for the previous value, a tilde for "if changed". */
 static enum err_code compile_columns(struct arena *a, struct table_path *p, struct str text,
                                      struct err *e)
 {
-    if (text.n && text.p[0] == '-') {
-        p->asks = ASKS_PREVIOUS;
-        text = str_cut(text, 1, text.n);
+    for (; text.n && (text.p[0] == '-' || text.p[0] == '~'); text = str_cut(text, 1, text.n)) {
+        p->previous = p->previous || text.p[0] == '-';
+        p->only_changed = p->only_changed || text.p[0] == '~';
     }
     while (text.p) {
         bool literal = text.n && text.p[0] == '{';
@@ -163,9 +176,10 @@ static size_t locate(const struct row_layout *l, const struct part *p, const str
     return empty;
 }
 
-static const struct str *cells_of(const struct row *row, const struct table_path *p)
+/* The line that a path reads; of a row that is gone, which has one line, that one. */
+static const struct str *cells_of(const struct row *row, bool previous)
 {
-    return p->asks == ASKS_PREVIOUS ? row->before : row->now ? row->now : row->before;
+    return previous ? row->before : row->now ? row->now : row->before;
 }
 
 static enum err_code join(struct arena *a, const struct row *row, const struct table_path *p,
@@ -229,25 +243,49 @@ static enum err_code changed(struct arena *a, const struct row *row, const struc
 
 /* ---- several values in one cell ---- */
 
-/* Pieces between separators that are not blank; piece `wanted` (from 1), or how many with 0. */
-static unsigned pieces(const struct table_path *p, struct str text, unsigned wanted,
-                       struct str *piece)
+/* The pieces between separators that are not blank. */
+static bool next_piece(struct str separators, struct str text, size_t *i, struct str *piece)
+{
+    while (*i <= text.n) {
+        size_t from = *i;
+        while (*i < text.n && text.p[*i] != '\n' &&
+               str_find(separators, text.p[*i], 0) == separators.n) {
+            ++*i;
+        }
+        *piece = str_trim(str_cut(text, from, *i));
+        ++*i;
+        if (piece->n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool holds_piece(struct str separators, struct str text, struct str wanted)
+{
+    struct str one;
+    size_t i = 0;
+    bool found = false;
+    while (!found && next_piece(separators, text, &i, &one)) {
+        found = str_eq(one, wanted);
+    }
+    return found;
+}
+
+/* Piece `wanted` (from 1), or how many with 0; of ~NAME those that the other line does not have. */
+static unsigned pieces(const struct table_path *p, struct str text, struct str other,
+                       unsigned wanted, struct str *piece)
 {
     const struct header_column *c = p->parts[0].column;
-    struct str separators = c && c->split ? str_of(c->split) : STR(",;/");
+    struct str separators = c && c->split ? str_of(c->split) : STR(",;/"), one;
     unsigned n = 0;
-    for (size_t i = 0; i <= text.n;) {
-        size_t from = i;
-        while (i < text.n && text.p[i] != '\n' &&
-               str_find(separators, text.p[i], 0) == separators.n) {
-            i++;
+    for (size_t i = 0; next_piece(separators, text, &i, &one);) {
+        if (p->only_changed && holds_piece(separators, other, one)) {
+            continue;
         }
-        struct str one = str_trim(str_cut(text, from, i));
-        i++;
-        n += one.n > 0;
-        if (one.n && n == wanted) {
+        if (++n == wanted) {
             *piece = one;
-            return n;
+            break;
         }
     }
     return n;
@@ -255,16 +293,42 @@ static unsigned pieces(const struct table_path *p, struct str text, unsigned wan
 
 static bool same_columns(const struct table_path *a, const struct table_path *b)
 {
-    return a->count == 1 && b->count == 1 && a->asks == b->asks &&
+    return a->count == 1 && b->count == 1 && a->previous == b->previous &&
            a->parts[0].column == b->parts[0].column &&
            str_eq(a->parts[0].own.text, b->parts[0].own.text);
+}
+
+/* The same cell of the other line; "" when there is none. */
+static struct str counterpart(const struct row *row, const struct table_path *p)
+{
+    const struct str *cells = p->previous ? row->now : row->now ? row->before : NULL;
+    size_t at = cells ? locate(row->layout, &p->parts[0], cells) : row->layout->count;
+    return at < row->layout->count ? cells[at] : STR("");
+}
+
+/* Does any of the columns differ between the lines? Everything of a row that is new does. */
+static bool differs(const struct row *row, const struct table_path *p)
+{
+    if (!row->before || !row->now) {
+        return true;
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        size_t a = locate(row->layout, &p->parts[i], row->before);
+        size_t b = locate(row->layout, &p->parts[i], row->now);
+        struct str before = a < row->layout->count ? row->before[a] : STR("");
+        struct str now = b < row->layout->count ? row->now[b] : STR("");
+        if (!str_eq(before, now)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum err_code whole(const struct record *r, struct arena *a, const struct table_path *p,
                            struct value *out, struct err *e)
 {
     const struct row *row = row_of(r);
-    const struct str *cells = cells_of(row, p);
+    const struct str *cells = cells_of(row, p->previous);
     *out = (struct value){HAS_ABSENT, {"", 0}};
     if (p->asks == ASKS_CHANGE) {
         *out = (struct value){HAS_VALUE, str_of(row_change_name(row->change))};
@@ -273,7 +337,8 @@ static enum err_code whole(const struct record *r, struct arena *a, const struct
     if (p->asks == ASKS_CHANGED) {
         return changed(a, row, p, out, e);
     }
-    return cells ? join(a, row, p, cells, out, e) : ERR_NONE;
+    return cells && (!p->only_changed || differs(row, p)) ? join(a, row, p, cells, out, e)
+                                                          : ERR_NONE;
 }
 
 static enum err_code get(const struct record *r, struct arena *a, const struct record_path *path,
@@ -282,9 +347,11 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
     const struct table_path *p = path_of(path);
     enum err_code code = whole(r, a, p, out, e);
     for (; scope && code == ERR_NONE && out->has == HAS_VALUE; scope = scope->up) {
-        if (same_columns(p, path_of(scope->over))) {
+        const struct table_path *over = path_of(scope->over);
+        if (same_columns(p, over)) {
             struct str piece = {"", 0};
-            bool there = pieces(p, out->text, scope->index, &piece) == scope->index;
+            struct str other = counterpart(row_of(r), over);
+            bool there = pieces(over, out->text, other, scope->index, &piece) == scope->index;
             *out = (struct value){there ? HAS_VALUE : HAS_ABSENT, piece};
             break;
         }
@@ -302,7 +369,7 @@ static unsigned count(const struct record *r, const struct record_path *over,
     if (p->count != 1 || whole(r, NULL, p, &v, NULL) != ERR_NONE || v.has != HAS_VALUE) {
         return 0;
     }
-    return pieces(p, v.text, 0, NULL);
+    return pieces(p, v.text, counterpart(row_of(r), p), 0, NULL);
 }
 
 /* ---- places ---- */
@@ -312,7 +379,7 @@ static const char *place(const struct record *r, const struct record_path *path,
 {
     const struct table_path *p = path_of(path);
     const struct row_layout *l = row_of(r)->layout;
-    const struct str *cells = cells_of(row_of(r), p);
+    const struct str *cells = cells_of(row_of(r), p->previous);
     (void)scope;
     struct str name = p->base.text;
     if (p->count) {

@@ -29,11 +29,17 @@ struct header_column {
     bool rrn;          /* resident registration numbers: only their first seven digits are kept */
 };
 
+/* <key columns="…"/>: what tells rows apart. Of several the first whose columns are all there. */
+struct header_identity {
+    const struct header_column *const *columns;
+    size_t count;
+};
+
 /* The columns that a mapping knows: its own, then the rest of the dictionary. No alias twice. */
 struct header_names {
     const struct header_column *columns;
     size_t count;
-    const struct header_column *const *identity; /* <key columns="…">: what tells rows apart */
+    const struct header_identity *identities;
     size_t identity_count;
     bool short_rows;                 /* cells missing at the end of a row are empty ones */
     const struct header_names *next; /* of another mapping for the same files */

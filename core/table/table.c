@@ -166,11 +166,12 @@ const struct header_names *table_names(const struct table *t)
     return t->names;
 }
 
-size_t table_identity(const struct table *t, size_t *columns, size_t room)
+static size_t identify(const struct table *t, const struct header_identity *by, size_t *columns,
+                       size_t room)
 {
     size_t n = 0;
-    for (size_t i = 0; t->names && i < t->names->identity_count && n < room; i++) {
-        const struct header_column *c = t->names->identity[i];
+    for (size_t i = 0; i < by->count && n < room; i++) {
+        const struct header_column *c = by->columns[i];
         for (size_t k = 0; k < c->key_count; k++) {
             size_t at = header_at(c, k, t->keys, t->count);
             if (at < t->count) {
@@ -178,6 +179,15 @@ size_t table_identity(const struct table *t, size_t *columns, size_t room)
                 break;
             }
         }
+    }
+    return n == by->count ? n : 0;
+}
+
+size_t table_identity(const struct table *t, size_t *columns, size_t room)
+{
+    size_t n = 0;
+    for (size_t i = 0; t->names && i < t->names->identity_count && n == 0; i++) {
+        n = identify(t, &t->names->identities[i], columns, room);
     }
     return n;
 }

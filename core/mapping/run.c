@@ -282,6 +282,14 @@ static enum err_code read_header(struct making *k, struct type *type, struct err
     return ERR_NONE;
 }
 
+/* A row is for a mapping that finds the columns it requires: a folder may hold several lists. */
+static bool meant_for(const struct making *k, const struct mapping *m, const struct type *type)
+{
+    enum record_format format = record_format(k->run.record);
+    return m->names.format == format && plan_meant_for(m, type->code, type->trigger) &&
+           (format != RECORD_TABLE || record_fits(k->run.record, m->names.headers));
+}
+
 /* Every mapping that is for this type; a plan has those ready. */
 static enum err_code run_type(struct making *k, const struct type *type, bool *any, struct err *e)
 {
@@ -291,8 +299,7 @@ static enum err_code run_type(struct making *k, const struct type *type, bool *a
     size_t count = plan ? plan->count : set->count;
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; rc == ERR_NONE && i < count; i++) {
-        if (plan || (mappings[i]->names.format == record_format(k->run.record) &&
-                     plan_meant_for(mappings[i], type->code, type->trigger))) {
+        if (plan || meant_for(k, mappings[i], type)) {
             *any = true;
             rc = run_mapping(k, mappings[i], e);
         }

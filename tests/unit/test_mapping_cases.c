@@ -7,6 +7,7 @@
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
 #include "core/xml/batch.h"
+#include "tests/lib/rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@ static const struct {
     {"mappings/hl7v2", 35},
     {"mappings/fhir", 18},
     {"mappings/cda", 4},
+    {"mappings/exports", 20}, /* a case is for the mapping whose name its own begins with */
 };
 
 enum { MAX_FILE = 1 << 20, MAX_KEYS = 256 };
@@ -146,7 +148,7 @@ static void add_event(struct buf *out, struct names *names, const struct event *
     buf_release(&json);
 }
 
-static void add_message(struct buf *out, struct names *names, struct str raw)
+static void add_given(struct buf *out, struct names *names, struct str given, struct str raw)
 {
     struct prepare_settings s = {.site = "hanbit",
                                  .feed = "emr",
@@ -157,7 +159,7 @@ static void add_message(struct buf *out, struct names *names, struct str raw)
     struct prepared p;
     struct err e = {0};
     arena_reset(t.message);
-    assert_int_equal(prepare_message(&s, t.message, STR(""), raw, received, &p, &e), ERR_NONE);
+    assert_int_equal(prepare_message(&s, t.message, given, raw, received, &p, &e), ERR_NONE);
     const struct mapped *m = &p.mapped;
     switch (m->state) {
     case MAPPING_MAPPED:
@@ -172,6 +174,37 @@ static void add_message(struct buf *out, struct names *names, struct str raw)
         buf_printf(out, "quarantined: %s %s\n", err_name(m->problem.code), m->problem.where);
         break;
     }
+}
+
+static void add_message(struct buf *out, struct names *names, struct str raw)
+{
+    add_given(out, names, STR(""), raw);
+}
+
+struct rows {
+    struct buf *out;
+    struct names *names;
+};
+
+static void add_row(void *ctx, struct str bytes, int64_t number, const struct err *problem)
+{
+    struct rows *r = ctx;
+    if (!bytes.p) {
+        buf_printf(r->out, "refused: %s %s\n", err_name(problem->code), problem->where);
+        return;
+    }
+    char given[32];
+    snprintf(given, sizeof given, "#%lld", (long long)number);
+    add_given(r->out, r->names, str_of(number ? given : ""), bytes);
+}
+
+/* A table, and the one before it when the case has a file before.*. */
+static void add_table(struct buf *out, struct names *names, const char *folder, const char *path)
+{
+    struct rows r = {out, names};
+    char *before = file_path(t.arena, folder, "before.csv");
+    struct table_settings s = {.fallback = CHARSET_CP949, .names = mapping_headers(t.mapping)};
+    rows_read(file_exists(before) ? before : NULL, path, &s, add_row, &r);
 }
 
 static void add_messages(struct buf *out, struct names *names, struct str in)
@@ -212,7 +245,9 @@ static void run_case(const char *folder)
     if (!in_path || file_read(t.arena, in_path, MAX_FILE, &in, NULL) != ERR_NONE) {
         fail_msg("%s has no file in.*", folder);
     }
-    if (content_of(in) == CONTENT_HL7) {
+    if (mapping_headers(t.mapping)) {
+        add_table(&out, &names, folder, in_path);
+    } else if (content_of(in) == CONTENT_HL7) {
         add_messages(&out, &names, in);
     } else {
         add_documents(&out, &names, in);
@@ -227,17 +262,42 @@ static void run_case(const char *folder)
     buf_release(&out);
 }
 
-static void run_set(const char *folder, size_t least)
+static void load_mapping(const char *path)
 {
     struct problems p = {0};
-    char **names, *cases = file_path(t.arena, folder, "cases");
-    size_t count, ran = 0;
-    t.mapping = mapping_load(folder, t.catalogue, &p);
+    mapping_free(&t.mapping);
+    t.mapping = mapping_load(path, t.catalogue, &p);
     problems_print(&p, stderr);
     problems_release(&p);
     assert_non_null(t.mapping);
+}
+
+/* reservation-list-cp949 → reservation-list.xml; the whole folder when there is no such file. */
+static const char *mapping_of(const char *folder, const char *name)
+{
+    for (const char *end = strrchr(name, '-'); end && end > name; end--) {
+        if (*end == '-') {
+            char *path = arena_printf(t.arena, "%s/%.*s.xml", folder, (int)(end - name), name);
+            if (file_exists(path)) {
+                return path;
+            }
+        }
+    }
+    return folder;
+}
+
+static void run_set(const char *folder, size_t least)
+{
+    char **names, *cases = file_path(t.arena, folder, "cases");
+    size_t count, ran = 0;
+    const char *loaded = "";
     assert_int_equal(file_list(t.arena, cases, "", &names, &count, NULL), ERR_NONE);
     for (size_t i = 0; i < count; i++) {
+        const char *wanted = mapping_of(folder, names[i]);
+        if (strcmp(wanted, loaded) != 0) {
+            load_mapping(wanted);
+            loaded = wanted;
+        }
         if (names[i][0] != '.') {
             run_case(file_path(t.arena, cases, names[i]));
             ran++;

@@ -2,6 +2,7 @@
 
 #include "core/crypto/digest.h"
 #include "core/hl7/reply.h"
+#include "core/hl7/v2xml.h"
 #include "core/store/events.h"
 
 #include <inttypes.h>
@@ -256,6 +257,22 @@ struct str job_reply_id(struct arena *a)
     return id ? str_of(id) : STR("D");
 }
 
+/* Who sends v2.xml is answered in v2.xml. A reply that has no such form stays as it is. */
+static enum err_code in_xml(struct arena *a, struct str *reply, struct err *e)
+{
+    const struct hl7_msg *m;
+    struct buf b;
+    if (hl7_parse(a, *reply, NULL, &m, NULL) != ERR_NONE) {
+        return ERR_NONE;
+    }
+    buf_init(&b, MAX_REPLY * 4);
+    if (hl7_to_v2xml(&b, a, m, NULL) == ERR_NONE) {
+        *reply = arena_copy(a, buf_str(&b));
+    }
+    buf_release(&b);
+    return reply->p ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a reply");
+}
+
 static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, struct str *out,
                            struct err *e)
 {
@@ -272,16 +289,21 @@ static enum err_code build(struct job *j, struct str raw, struct hl7_reply r, st
     *out = arena_copy(j->arena, wanted ? buf_str(&b) : STR(""));
     bool ok = buf_ok(&b) && out->p;
     buf_release(&b);
-    return ok ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a reply");
+    if (!ok) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a reply");
+    }
+    return out->n && content_of(raw) == CONTENT_XML ? in_xml(j->arena, out, e) : ERR_NONE;
 }
 
 /* MSA-1 of a reply, for the ledger. */
 void job_read_code(struct job *j)
 {
     snprintf(j->code, sizeof j->code, "-");
-    for (size_t i = 0; i + 6 < j->reply.n; i++) {
-        if (j->reply.p[i] == '\r' && str_is(str_cut(j->reply, i + 1, i + 4), "MSA")) {
-            snprintf(j->code, sizeof j->code, "%.2s", j->reply.p + i + 5);
+    for (size_t i = 0; i + 9 < j->reply.n; i++) {
+        struct str rest = str_cut(j->reply, i, j->reply.n);
+        size_t at = str_starts(rest, STR("\rMSA")) ? 5 : str_starts(rest, STR("<MSA.1>")) ? 7 : 0;
+        if (at) {
+            snprintf(j->code, sizeof j->code, "%.2s", rest.p + at);
             return;
         }
     }

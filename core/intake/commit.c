@@ -2,6 +2,7 @@
 #include "core/intake/group.h"
 #include "core/intake/host.h"
 #include "core/intake/parts.h"
+#include "core/intake/refused.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -25,15 +26,29 @@ void commit_wake_relay(struct adapter_host *h)
 
 /* ---- groups ---- */
 
-bool commit_in_group(const struct adapter_host *h, const struct job *j)
+struct job *commit_in_group(const struct adapter_host *h, const struct job *j)
 {
-    for (const struct job *x = h->flying.first; x; x = x->next) {
+    for (struct job *x = h->flying.first; x; x = x->next) {
         if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0 ||
             (j->p.control_id.n && str_eq(x->p.control_id, j->p.control_id))) {
-            return true;
+            return x;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* The next that waits is `first` once more: it needs no row, and gets the same reply. */
+static void take_along(struct adapter_host *h, struct job *first)
+{
+    struct job *j = jobs_pop(&h->waiting);
+    j->repeats = first->repeats;
+    first->repeats = j;
+    h->repeated++;
+}
+
+static bool repeats(const struct job *j, const struct job *first)
+{
+    return !j->numbered && memcmp(first->p.id, j->p.id, sizeof j->p.id) == 0;
 }
 
 /* The next that waits goes into the statement. */
@@ -48,8 +63,9 @@ static void take_off(struct adapter_host *h)
 }
 
 /*
- * Moves what may go together: at most max_group, no message twice and no control id twice. A
- * repetition waits for the next group, where it is recognised. A part of a message goes alone.
+ * Moves what may go together: at most max_group, no control id twice. The same message again goes
+ * along with its first copy; another message with the same control id waits for the next group. A
+ * part of a message goes alone.
  */
 static void form_group(struct adapter_host *h)
 {
@@ -62,11 +78,20 @@ static void form_group(struct adapter_host *h)
             host_answer(h, j, j->reply);
             continue;
         }
-        if (j->p.part.is || commit_in_group(h, j) ||
+        struct job *same = commit_in_group(h, j);
+        if (j->p.part.is || (same && !repeats(j, same)) ||
             sequence_of(&h->sequence, j) != SEQUENCE_NEXT) {
             return;
         }
-        take_off(h);
+        same ? take_along(h, same) : take_off(h);
+    }
+}
+
+static void measure(struct adapter_host *h)
+{
+    counters_spread(&h->counters, SPREAD_GROUP, (int64_t)h->flying.count);
+    if (h->flying.first->came) {
+        counters_spread(&h->counters, SPREAD_QUEUE, clock_mono() - h->flying.first->came);
     }
 }
 
@@ -74,6 +99,7 @@ static void failed_to_run(struct adapter_host *h, const struct err *e)
 {
     log_err(LOG_ERROR_, "intake.group", e);
     h->sequence.known = false;
+    h->repeated = 0;
     host_answer_retry(h, &h->flying);
     host_unblock(h);
 }
@@ -251,6 +277,7 @@ void commit_pump(void *ctx)
         failed_to_run(h, &e);
         return;
     }
+    measure(h);
     run(h, DOING_GROUP, st, &q);
 }
 
@@ -281,6 +308,11 @@ static void committed(struct adapter_host *h, struct db_rows *rows)
         struct str stored = db_str(rows, i, 3);
         bool has_stored = !db_null(rows, i, 3);
         news |= commit_count(h, j, rows, i);
+        for (struct job *r = j->repeats, *next; r; r = next) {
+            next = r->repeats;
+            adapter_count(h, "duplicates", 1);
+            host_answer(h, r, has_stored ? stored : j->reply);
+        }
         host_answer(h, j, has_stored ? stored : j->reply);
     }
     if (news) {
@@ -294,6 +326,7 @@ static void put_back(struct adapter_host *h)
     if (!h->flying.first) {
         return;
     }
+    jobs_spread(&h->flying);
     *h->flying.last = h->waiting.first;
     if (!h->waiting.first) {
         h->waiting.last = h->flying.last;
@@ -313,6 +346,11 @@ static void refused_by_database(struct adapter_host *h, const struct err *failed
         put_back(h);
         return;
     }
+    if (refused_retry(h, h->flying.first)) {
+        h->solo += h->solo == 0;
+        put_back(h);
+        return;
+    }
     h->solo -= h->solo > 0;
     host_answer_retry(h, &h->flying);
 }
@@ -320,6 +358,7 @@ static void refused_by_database(struct adapter_host *h, const struct err *failed
 void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
 {
     struct adapter_host *h = ctx;
+    h->repeated = 0; /* answered, or jobs of their own again */
     if (failed) {
         h->sequence.known = false;
     }

@@ -1,6 +1,7 @@
 #include "core/base/log.h"
 #include "core/intake/group.h"
 #include "core/intake/host.h"
+#include "core/intake/refused.h"
 
 enum { STUCK_MS = 2000, GROUP_BYTES = 4 * 1024 * 1024 };
 
@@ -70,6 +71,9 @@ static enum err_code take_one(struct adapter_host *h, size_t *bytes, struct err 
     struct job *j = host_job(h);
     enum err_code code =
         j ? backlog_take(h->backlog, &h->prepare, j, e) : ERR(e, ERR_NOMEM, 0, "no memory");
+    if (code == ERR_NONE && (code = refused_recall(h, j, e)) != ERR_NONE) {
+        backlog_return(h->backlog);
+    }
     if (code == ERR_NONE &&
         (commit_in_group(h, j) || part_taken(h) || (h->flying.first && j->p.part.is))) {
         backlog_return(h->backlog);
@@ -158,13 +162,17 @@ void drain_done(struct adapter_host *h, struct db_rows *rows, const struct err *
         drained(h, rows);
         return;
     }
+    bool refused = failed && failed->code == ERR_DB && db_async_ready(h->db);
+    bool again = refused && n == 1 && refused_remember(h, h->flying.first);
     take_back(h);
-    if (failed && failed->code == ERR_DB && db_async_ready(h->db)) {
+    if (refused) {
         log_err(LOG_ERROR_, "intake.refused", failed);
-        if (n > 1) {
-            h->solo = n; /* to find the culprit */
-        } else {
-            stuck(h, failed);
-        }
+    }
+    if (refused && n > 1) {
+        h->solo = n; /* to find the culprit */
+    } else if (again) {
+        h->solo += h->solo == 0;
+    } else if (refused) {
+        stuck(h, failed);
     }
 }

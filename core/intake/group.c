@@ -181,6 +181,9 @@ static enum err_code add_job(const struct intake_settings *s, struct arena *a, s
         }
     }
     c->ord++;
+    for (const struct job *r = j->repeats; r; r = r->repeats) {
+        c->repeated++;
+    }
     add_message(s, c, j, &rows);
     add_events(c, m, &rows);
     return ERR_NONE;

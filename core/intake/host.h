@@ -34,6 +34,11 @@ struct adapter_host {
     struct arena *group_arena;
     struct jobs waiting; /* prepared, or refused: in order of arrival */
     struct jobs flying;  /* in the statement under way */
+    size_t repeated;     /* more jobs, which hang on those as `repeats` */
+    struct {
+        unsigned char id[16];
+        int doubt;
+    } doubted; /* the message in the spool that the database refused for itself */
     struct job *idle;
     size_t idle_count;
     struct backlog *backlog; /* NULL: without a spool */
@@ -76,7 +81,8 @@ void host_unblock(struct adapter_host *h);
 /* Commits what waits, when the database is idle. */
 void commit_pump(void *ctx);
 void commit_done(void *ctx, struct db_rows *rows, const struct err *failed);
-bool commit_in_group(const struct adapter_host *h, const struct job *j);
+/* The job in `flying` that is the same message, or has the same control id. */
+struct job *commit_in_group(const struct adapter_host *h, const struct job *j);
 /* Counts what row `i` says of a job; true when it has events. */
 bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *rows, int i);
 void commit_wake_relay(struct adapter_host *h);

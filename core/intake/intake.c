@@ -92,7 +92,7 @@ static void housekeeping(void *ctx)
 
 static size_t pending(const struct adapter_host *h)
 {
-    return h->waiting.count + h->flying.count;
+    return h->waiting.count + h->flying.count + h->repeated;
 }
 
 static void answer(struct adapter_host *h, void *ticket, enum adapter_outcome outcome,
@@ -113,6 +113,9 @@ bool adapter_kept(const struct adapter_host *h)
 void host_answer(struct adapter_host *h, struct job *j, struct str reply)
 {
     struct bundle *b = j->bundle;
+    if (j->came) {
+        counters_spread(&h->counters, SPREAD_REPLY, clock_mono() - j->came);
+    }
     bool bad = j->refused || (j->p.mapped.state == MAPPING_QUARANTINED && !h->s.accept_quarantined);
     h->kept = !j->refused && !j->again;
     if (b) {
@@ -148,6 +151,7 @@ void host_unblock(struct adapter_host *h)
 /* Everything in a list gets the negative reply that asks for another attempt. */
 void host_answer_retry(struct adapter_host *h, struct jobs *l)
 {
+    jobs_spread(l);
     size_t n = l->count;
     while (n-- > 0) {
         struct job *j = jobs_pop(l);
@@ -278,6 +282,7 @@ static void check_sender(struct adapter_host *h, struct job *j, const char *subj
 static void enqueue(struct adapter_host *h, struct job *j, struct str message, const char *sender)
 {
     struct err e = {0};
+    j->came = clock_mono();
     if (host_prepare(h, j, STR(""), message, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
         j->refused = true;

@@ -38,6 +38,21 @@ void jobs_take(struct jobs *l, struct jobs *from)
     jobs_init(from);
 }
 
+void jobs_spread(struct jobs *l)
+{
+    for (struct job *j = l->first; j; j = j->next) {
+        while (j->repeats) {
+            struct job *r = j->repeats;
+            j->repeats = r->repeats;
+            r->repeats = NULL;
+            r->next = j->next;
+            j->next = r;
+            l->last = l->last == &j->next ? &r->next : l->last;
+            l->count++;
+        }
+    }
+}
+
 void job_free(struct job *j)
 {
     generation_drop(&j->generation);
@@ -47,6 +62,7 @@ void job_free(struct job *j)
 
 void jobs_free(struct jobs *l)
 {
+    jobs_spread(l);
     for (struct job *j; (j = jobs_pop(l));) {
         struct bundle *b = j->bundle;
         if (b && bundle_answer(b, j->place, STR(""), false)) {

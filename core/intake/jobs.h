@@ -25,6 +25,7 @@ struct event_rows {
 /* A message between its arrival and its reply. */
 struct job {
     struct job *next;
+    struct job *repeats; /* in a group: the same message again, answered like this one */
     void *ticket;
     struct bundle *bundle; /* of a batch: it has the ticket, and gets the reply at `place` */
     size_t place;
@@ -35,7 +36,9 @@ struct job {
     bool again;              /* the answer asks to send it again */
     bool refused;            /* never stored: the reply is all there is (too large, no memory) */
     bool spooled;            /* flushed in the local spool: `reply` may leave */
+    int doubt;               /* how often the database refused it for itself: refused.h */
     usec at;                 /* received */
+    usec came;               /* the same on the monotonic clock; 0: nobody waits for a reply */
     const struct held *held; /* of a snapshot: its row; import_internal.h */
     struct prepared p;
     struct job_part part;
@@ -56,6 +59,8 @@ void jobs_push(struct jobs *l, struct job *j);
 struct job *jobs_pop(struct jobs *l); /* NULL when empty */
 /* All of `from`, which is empty then. */
 void jobs_take(struct jobs *l, struct jobs *from);
+/* Puts repeats behind the message that they repeat, as jobs of their own. */
+void jobs_spread(struct jobs *l);
 void job_free(struct job *j);
 /* All of them, and the batches that have no other job left. */
 void jobs_free(struct jobs *l);

@@ -38,8 +38,8 @@ void net_timer_free(struct net_timer **t);
 enum { NET_READ = 1, NET_WRITE = 2 };
 struct net_watch *net_watch_new(struct net_loop *l, int fd, void (*fn)(void *, int ready),
                                 void *ctx);
-/* From the next net_watch_want() on it is heard before everybody else. It must then always read what
- * has come, or nobody else is heard. */
+/* From the next net_watch_want() on it is heard before everybody else. It must then always read
+ * what has come, or nobody else is heard. */
 void net_watch_first(struct net_watch *w);
 void net_watch_want(struct net_watch *w, int events);
 void net_watch_free(struct net_watch **w);

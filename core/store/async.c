@@ -28,6 +28,7 @@ struct db_async {
     struct net_timer *timer; /* back-off, connect deadline, statement deadline */
     struct arena *arena;     /* of one result */
     enum phase phase;
+    char state[6]; /* of the last failure */
     int64_t retry_ms;
     bool told_ready, told_away;
     const struct db_statement *prepared[MAX_PREPARED]; /* on this connection */
@@ -217,6 +218,7 @@ static void report(struct db_async *d, PGresult *res)
     }
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    snprintf(d->state, sizeof d->state, "%s", state ? state : "");
     bool quotes = state && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
     ERR(&e, ERR_DB, 0, "database refused (%s): %s", state ? state : "?",
         quotes || !text ? "a value" : text);
@@ -320,6 +322,11 @@ void db_async_free(struct db_async **d)
         free(*d);
         *d = NULL;
     }
+}
+
+const char *db_async_state(const struct db_async *d)
+{
+    return d->state;
 }
 
 bool db_async_ready(const struct db_async *d)

@@ -32,6 +32,8 @@ struct db_async_settings {
 struct db_async *db_async_new(struct net_loop *l, const struct db_async_settings *s,
                               const struct db_async_handlers *h, void *ctx);
 void db_async_free(struct db_async **d);
+/* SQLSTATE of the last failure that the server told, "" when there was none. */
+const char *db_async_state(const struct db_async *d);
 bool db_async_ready(const struct db_async *d); /* connected, nothing under way */
 
 /*

@@ -29,6 +29,7 @@ static struct import *import_new(const struct adapter_file *f, void *ticket)
     i->name = arena_z(i->arena, str_of(f->name));
     i->mark = f->mark ? arena_z(i->arena, str_of(f->mark)) : NULL;
     jobs_init(&i->group);
+    jobs_init(&i->ahead);
     if (!i->path || !i->name || (f->mark && !i->mark)) {
         import_free(&i);
     }
@@ -45,6 +46,7 @@ void import_free(struct import **pi)
         close(i->fd);
     }
     jobs_free(&i->group);
+    jobs_free(&i->ahead);
     source_close(&i->source);
     snapshot_end(&i->snapshot);
     generation_drop(&i->generation);
@@ -137,9 +139,10 @@ static void hash_some(struct adapter_host *h, struct import *i)
 /* Forgets what was read and not committed. */
 static void forget(struct adapter_host *h, struct import *i)
 {
-    for (struct job *j; (j = jobs_pop(&i->group));) {
+    for (struct job *j; (j = jobs_pop(&i->group)) || (j = jobs_pop(&i->ahead));) {
         host_job_done(h, j);
     }
+    i->later = (struct err){.code = ERR_NONE};
     source_close(&i->source);
     snapshot_end(&i->snapshot);
     generation_drop(&i->generation);
@@ -205,8 +208,11 @@ static bool ask(struct adapter_host *h, struct import *i)
         rc = db_async_run(h->db, st, &q, &e);
     }
     i->asked = rc == ERR_NONE;
+    i->sent_at = i->at;
     if (!i->asked) {
         import_again(h, i, &e);
+    } else if (i->stage == IMPORT_COMMIT) {
+        import_read_ahead(h, i);
     }
     return i->asked;
 }
@@ -306,9 +312,14 @@ static void committed(struct adapter_host *h, struct import *i, struct db_rows *
     if (i->stage == IMPORT_TELL) {
         import_told(i);
     } else {
-        i->position = i->at > i->position ? i->at : i->position;
+        i->position = i->sent_at > i->position ? i->sent_at : i->position;
         i->unchanged = 0;
         i->stage = IMPORT_READ;
+        i->group = i->ahead;
+        if (!i->group.first) {
+            i->group.last = &i->group.first;
+        }
+        jobs_init(&i->ahead);
     }
     if (news) {
         commit_wake_relay(h);

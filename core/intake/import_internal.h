@@ -45,6 +45,10 @@ struct import {
     int64_t at;        /* number of the last message that is in the group or unchanged */
     int64_t unchanged; /* rows since the last commit */
     struct jobs group; /* ready for their commit */
+    struct jobs ahead; /* read while the group is being committed: the next one */
+    bool ahead_of;     /* what is read now goes there */
+    int64_t sent_at;   /* `at` of the group in the statement under way */
+    struct err later;  /* met while reading; counts when what stands before it is committed */
     size_t solo;       /* a group was refused: so many next messages go alone */
     usec wait_until;   /* after a failure; 0: none */
 
@@ -77,6 +81,8 @@ void import_again(struct adapter_host *h, struct import *i, const struct err *wh
 
 /* Fills the group, or a chunk of rows to be compared, and sets the next stage. */
 void import_read(struct adapter_host *h, struct import *i);
+/* Goes on reading while the database commits. */
+void import_read_ahead(struct adapter_host *h, struct import *i);
 /* A job whose message is a row, in the group; before or now may be NULL. */
 enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t number,
                              const struct str *before, const struct str *now, const char *suffix,

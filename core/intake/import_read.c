@@ -52,7 +52,7 @@ static enum err_code add_job(struct adapter_host *h, struct import *i, int64_t n
         return rc;
     }
     j->number = number;
-    jobs_push(&i->group, j);
+    jobs_push(i->ahead_of ? &i->ahead : &i->group, j);
     *out = j;
     return ERR_NONE;
 }
@@ -175,11 +175,38 @@ static enum import_stage after_end(const struct adapter_host *h, struct import *
     return is_snapshot(i) && h->s.covers_all ? IMPORT_PAGE : IMPORT_CLOSE;
 }
 
+/* Messages before an error are committed before it counts. */
+static void read_failed(struct adapter_host *h, struct import *i, const struct err *why)
+{
+    if (i->group.count && err_class(why->code) != ERR_CLASS_RETRY) {
+        i->later = *why;
+        i->stage = IMPORT_COMMIT;
+    } else if (err_class(why->code) == ERR_CLASS_RETRY) {
+        import_again(h, i, why);
+    } else {
+        import_refuse(i, why);
+    }
+}
+
+void import_read_ahead(struct adapter_host *h, struct import *i)
+{
+    enum err_code rc = ERR_NONE;
+    if (is_snapshot(i) || i->solo) {
+        return;
+    }
+    i->ahead_of = true;
+    while (rc == ERR_NONE && !i->ended && i->later.code == ERR_NONE &&
+           i->ahead.count < (size_t)h->s.max_group) {
+        rc = read_part(h, i, &i->later);
+    }
+    i->ahead_of = false;
+}
+
 void import_read(struct adapter_host *h, struct import *i)
 {
     size_t max = i->solo ? 1 : (size_t)h->s.max_group;
-    struct err e = {0};
-    enum err_code rc = i->source ? ERR_NONE : open_source(h, i, &e);
+    struct err e = i->later;
+    enum err_code rc = i->later.code ? i->later.code : i->source ? ERR_NONE : open_source(h, i, &e);
     while (rc == ERR_NONE && i->stage == IMPORT_READ && i->group.count < max &&
            !(i->ended && i->held_next == i->held_count)) {
         if (is_snapshot(i) && i->held_next == i->held_count && i->group.count) {
@@ -189,9 +216,7 @@ void import_read(struct adapter_host *h, struct import *i)
     }
     if (rc == ERR_NONE && i->stage == IMPORT_READ) {
         i->stage = i->group.count ? IMPORT_COMMIT : after_end(h, i);
-    } else if (rc != ERR_NONE && err_class(rc) == ERR_CLASS_RETRY) {
-        import_again(h, i, &e);
     } else if (rc != ERR_NONE) {
-        import_refuse(i, &e);
+        read_failed(h, i, &e);
     }
 }

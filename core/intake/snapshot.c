@@ -20,13 +20,12 @@ DB_STATEMENT(
     "AND y.site = $1 AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
 DB_STATEMENT(snapshot_page, "SELECT key FROM dari.snapshot WHERE site = $1 AND feed = $2 "
                             "AND key > $3 ORDER BY key LIMIT $4");
-DB_STATEMENT(
-    snapshot_gone_rows,
-    "SELECT u.i, m.id, m.sealed FROM unnest($3::bytea[]) WITH ORDINALITY AS u(key, i), "
-    "LATERAL (SELECT x.day, x.no FROM dari.snapshot x WHERE x.site = $1 AND x.feed = $2 "
-    "AND x.key = u.key OFFSET 0) AS s "
-    "LEFT JOIN LATERAL (SELECT y.id, y.sealed FROM dari.message y WHERE y.site = $1 "
-    "AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
+DB_STATEMENT(snapshot_gone_rows,
+             "SELECT u.i, m.id, m.sealed FROM unnest($3::bytea[]) WITH ORDINALITY AS u(key, i), "
+             "LATERAL (SELECT x.day, x.no FROM dari.snapshot x WHERE x.site = $1 AND x.feed = $2 "
+             "AND x.key = u.key OFFSET 0) AS s "
+             "LEFT JOIN LATERAL (SELECT y.id, y.sealed FROM dari.message y WHERE y.site = $1 "
+             "AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
 
 /* ---- columns ---- */
 

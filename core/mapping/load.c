@@ -135,6 +135,7 @@ static const struct mapping *load_mapping(struct loader *l, const struct xml_nod
     if (types) {
         load_types(l, types, m);
     }
+    m->test = xml_child(root, "test") ? load_when(l, xml_child(root, "test")) : NULL;
     m->ignore = load_verdicts(l, root, "ignore", &m->ignore_count);
     m->refuse = load_verdicts(l, root, "refuse", &m->refuse_count);
     load_events(l, root, m);

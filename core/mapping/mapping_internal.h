@@ -99,6 +99,7 @@ struct mapping {
     const struct message_type *types;
     size_t type_count;
     struct rule patient; /* source_count 0: none */
+    const struct expr *test; /* holds: the events are tests; NULL: only what HL7 v2 says */
     const struct verdict *ignore;
     size_t ignore_count;
     const struct verdict *refuse;

@@ -226,10 +226,15 @@ static enum err_code add_label(struct making *k, const struct mapping *m, struct
 static enum err_code run_mapping(struct making *k, const struct mapping *m, struct err *e)
 {
     const struct verdict *ignored;
+    bool test = false;
     enum err_code rc = judge(&k->run, m->ignore, m->ignore_count, NULL, &ignored, e);
+    if (rc == ERR_NONE && m->test) {
+        rc = find_holds(&k->run, m->test, NULL, &test, e);
+    }
     if (rc != ERR_NONE) {
         return rc;
     }
+    k->out->test = k->out->test || test;
     if (ignored) {
         k->out->reason = ignored->reason;
         return k->out->mapping ? ERR_NONE : add_label(k, m, e);

@@ -26,6 +26,7 @@ struct loader {
 /* ---- load_rule.c ---- */
 
 size_t load_count(const struct xml_node *n, const char *name); /* children of that name */
+const struct record_path *load_path(struct loader *l, const struct xml_node *n, struct str text);
 /* Paths separated by blanks; blanks inside '…', […] and {…} belong to a path. */
 bool load_paths(struct loader *l, const struct xml_node *n, const char *text,
                 const struct record_path ***out, size_t *count);
@@ -45,6 +46,11 @@ struct verdict *load_verdicts(struct loader *l, const struct xml_node *parent, c
 
 /* What a mapping for tables knows of columns: its own, then the dictionary's. NULL: no memory. */
 const struct header_names *load_columns(struct loader *l, const struct xml_node *root);
+
+/* ---- load_part.c ---- */
+
+/* What a conversion reads of a name, an address, a telephone number, below the path of `s`. */
+void load_parts(struct loader *l, const struct xml_node *n, enum conversion as, struct source *s);
 
 /* ---- load_event.c ---- */
 

@@ -98,7 +98,7 @@ struct mapping {
     struct record_names names; /* its format; it runs on records of this format only */
     const struct message_type *types;
     size_t type_count;
-    struct rule patient; /* source_count 0: none */
+    struct rule patient;     /* source_count 0: none */
     const struct expr *test; /* holds: the events are tests; NULL: only what HL7 v2 says */
     const struct verdict *ignore;
     size_t ignore_count;

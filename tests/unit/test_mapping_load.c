@@ -124,6 +124,41 @@ static void test_good(void **state)
     load_works(HEAD VOIDED KEY TAIL);
 }
 
+#define XML_HEAD                                                                                   \
+    "<mapping name=\"m\" version=\"1\" format=\"xml\" xmlns=\"urn:dari:mapping:1\">\n"             \
+    "<namespace prefix=\"f\" uri=\"http://hl7.org/fhir\"/>\n"                                      \
+    "<for message=\"Encounter List^*\"/>\n"                                                        \
+    "<patient from=\"f:subject\"/>\n"
+
+static void test_documents(void **state)
+{
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        {XML_HEAD VOIDED "<field name=\"visit_key\" from=\"g:id\" kind=\"visit\"/>\n" TAIL,
+         ":6: path g:id: the prefix is not declared"},
+        {XML_HEAD VOIDED "<field name=\"visit_key\" from=\"f:id/foo(2)\" kind=\"visit\"/>\n" TAIL,
+         ":6: path f:id/foo(2): XPath has no such function (at character 6)"},
+        {XML_HEAD "<event type=\"visit.voided\" when=\"{x:y} is set\">\n"
+                  "<field name=\"visit_key\" from=\"f:id\" kind=\"visit\"/>\n" TAIL,
+         ":5: when: the prefix is not declared"},
+        {XML_HEAD "<event type=\"visit.voided\" each=\"f:a f:b\">\n"
+                  "<field name=\"visit_key\" from=\"f:id\" kind=\"visit\"/>\n" TAIL,
+         ":5: each names several paths"},
+        {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
+         "<namespace prefix=\"f\" uri=\"u\"/>\n<for message=\"ADT^A11\"/>\n"
+         "<patient from=\"PID-3.1\"/>\n" VOIDED KEY TAIL,
+         ":2: namespaces are for format=\"xml\" only"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        load_fails(rows[i].text, &rows[i].wanted, 1);
+    }
+    load_works(XML_HEAD "<test when=\"{f:a} = 'x'\"/>\n<event type=\"visit.voided\">\n"
+                        "<field name=\"visit_key\" from=\"f:id[f:a = 'x y']/@v\" "
+                        "or=\"concat(f:a, 'b')|f:c resolve(f:d)/f:e\" kind=\"visit\"/>\n" TAIL);
+}
+
 /* One problem each: the file, and the line and words that must be said. */
 static void test_problems(void **state)
 {
@@ -270,9 +305,9 @@ static void test_shipped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_shipped),
+        cmocka_unit_test(test_good),      cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_documents), cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_folder),    cmocka_unit_test(test_shipped),
     };
     return cmocka_run_group_tests_name("mapping: loading", tests, setup, teardown);
 }

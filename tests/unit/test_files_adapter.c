@@ -175,6 +175,32 @@ static void a_file_written_to_while_it_is_read_is_put_aside(void **state)
     host_answer(h, &h->given[0]);
     run_until_away(h, 1);
     assert_string_equal(names_in(h, "in/.dari/error"), "a.csv a.csv.problem.txt");
+    assert_same(text_of(h, "in/.dari/error/a.csv.problem.txt"),
+                STR("it was written to while it was being read; what stood in it then was "
+                    "taken\n"),
+                "reason");
+}
+
+/* The first is with the host while the others become something else. */
+static void what_changed_since_the_look_is_not_taken(void **state)
+{
+    struct adapter_host *h = of(state);
+    h->silent = true;
+    write_file(h, "in/a.csv", STR("one"));
+    write_file(h, "in/b.csv", STR("two"));
+    write_file(h, "in/c.csv", STR("three"));
+    write_file(h, "in/d.csv", STR("four"));
+    begin(h, "complete", "rename", "scan", "1h");
+    run_until_given(h, 1);
+    assert_int_equal(unlink(at(h, "in/b.csv")), 0);
+    assert_int_equal(mkfifo(at(h, "in/b.csv"), 0644), 0);
+    assert_int_equal(unlink(at(h, "in/c.csv")), 0);
+    host_answer(h, &h->given[0]); /* the next one is claimed by what the look had seen */
+    h->silent = false;
+    run_until_away(h, 2);
+    assert_string_equal(h->given[1].name, "d.csv");
+    assert_true(there(h, "in/b.csv"));
+    assert_string_equal(names_in(h, "in/.dari/error"), "");
 }
 
 /* ---- what is taken ---- */
@@ -604,6 +630,7 @@ int main(void)
         TEST(a_full_host_gets_it_after_resume),
         TEST(a_batch_reply_is_written),
         TEST(a_file_written_to_while_it_is_read_is_put_aside),
+        TEST(what_changed_since_the_look_is_not_taken),
         TEST(names_that_are_not_taken),
         TEST(links_pipes_and_folders_are_left_alone),
         TEST(a_growing_file_waits_until_it_is_stable),

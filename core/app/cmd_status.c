@@ -177,7 +177,7 @@ static void json_counters(const struct session *s, const char *feed, struct buf 
         const struct histogram *h = &v.histograms[i];
         buf_addz(b, i ? "," : "");
         buf_json(b, h->name);
-        buf_addz(b, ":[");
+        buf_addz(b, ":{\"buckets\":[");
         for (size_t k = 0; k < h->n; k++) {
             buf_printf(b, "%s{\"le\":", k ? "," : "");
             if (h->buckets[k].bound == INT64_MAX) {
@@ -187,7 +187,7 @@ static void json_counters(const struct session *s, const char *feed, struct buf 
             }
             buf_printf(b, ",\"count\":%" PRId64 "}", h->buckets[k].count);
         }
-        buf_addz(b, "]");
+        buf_printf(b, "],\"sum\":%" PRId64 "}", h->sum);
     }
     buf_addz(b, "}");
 }

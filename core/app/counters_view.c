@@ -54,6 +54,19 @@ static void add_bucket(struct arena *a, struct counters_view *v, struct str name
     h->buckets[i].count = value;
 }
 
+/* Behind the row of its histogram. */
+static bool add_sum(struct counters_view *v, struct str name, int64_t value)
+{
+    struct str of = str_cut(name, 0, name.n - (name.n < 4 ? name.n : 4));
+    for (size_t i = 0; str_ends(name, STR(".sum")) && i < v->histogram_count; i++) {
+        if (str_eq(v->histograms[i].name, of)) {
+            v->histograms[i].sum = value;
+            return true;
+        }
+    }
+    return false;
+}
+
 void counters_parse(struct arena *a, struct str text, struct counters_view *out)
 {
     struct str line;
@@ -70,6 +83,9 @@ void counters_parse(struct arena *a, struct str text, struct counters_view *out)
             continue;
         }
         lines++;
+        if (add_sum(out, name, value)) {
+            continue;
+        }
         if (find_mark(name) == name.n) {
             out->list[out->count++] = (struct counter){name, value};
         } else if (out->histogram_count < MAX_LINES / 16) {
@@ -118,14 +134,30 @@ int64_t histogram_quantile(const struct histogram *h, int per_mille)
     return INT64_MAX;
 }
 
+/* Times are in microseconds, when the name says so. */
+static void add_bound(const struct histogram *h, struct buf *out, int64_t bound)
+{
+    if (!str_ends(h->name, STR("_us"))) {
+        buf_printf(out, "%" PRId64, bound);
+    } else if (bound < 1000) {
+        buf_printf(out, "%" PRId64 " µs", bound);
+    } else if (bound < 1000000) {
+        buf_printf(out, "%" PRId64 ".%" PRId64 " ms", bound / 1000, bound % 1000 / 100);
+    } else {
+        buf_printf(out, "%" PRId64 ".%" PRId64 " s", bound / 1000000, bound % 1000000 / 100000);
+    }
+}
+
 static void add_quantile(const struct histogram *h, struct buf *out, const char *what,
                          int per_mille)
 {
     int64_t bound = histogram_quantile(h, per_mille);
     if (bound < INT64_MAX) {
-        buf_printf(out, ", %s at most %" PRId64, what, bound);
+        buf_printf(out, ", %s at most ", what);
+        add_bound(h, out, bound);
     } else if (h->n > 1) {
-        buf_printf(out, ", %s above %" PRId64, what, h->buckets[h->n - 2].bound);
+        buf_printf(out, ", %s above ", what);
+        add_bound(h, out, h->buckets[h->n - 2].bound);
     }
 }
 

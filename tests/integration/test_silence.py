@@ -24,12 +24,14 @@ def test(tap):
         tap.equal("dari status --json: too", [a["feed"] for a in json.loads(s.run("status", "--json").stdout)["silent"]], ["emr"])
         s.stop()
         with open(s.home + "/run/feed-emr.counters", "a", encoding="utf-8") as f:
-            f.write("reply_ms.le.1 10\nreply_ms.le.5 99\nreply_ms.le.inf 100\n")
+            f.write("other_ms.le.1 10\nother_ms.le.5 99\nother_ms.le.inf 100\nother_ms.sum 321\n")
         status = s.run("status").stdout
-        tap.check("dari status: whatever histograms there are", "reply_ms   feed emr: 100, half at most 5, 99 % at most 5" in status, status)
+        tap.check("dari status: whatever histograms there are", "other_ms   feed emr: 100, half at most 5, 99 % at most 5" in status, status)
         feed = json.loads(s.run("status", "--json").stdout)["feeds"][0]
-        tap.equal("dari status --json: as they are", feed["histograms"]["reply_ms"],
-                  [{"le": 1, "count": 10}, {"le": 5, "count": 99}, {"le": "inf", "count": 100}])
+        tap.equal("dari status --json: as they are", feed["histograms"]["other_ms"],
+                  {"buckets": [{"le": 1, "count": 10}, {"le": 5, "count": 99}, {"le": "inf", "count": 100}], "sum": 321})
+        tap.check("dari status: how long replies took, how large groups were", "reply_us   feed emr: " in status
+                  and "group_size feed emr: " in status, status)
         tap.check("dari status --json: counters, and that the sum adds up", feed["adds_up"] and feed["counters"]["replies"] >= 2, feed)
         s.clock("2026-03-09T12:00:00+09:00")
         s.start("--only", "feed,steward")

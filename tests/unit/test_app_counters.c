@@ -14,9 +14,11 @@ static void plain_ones_and_histograms(void **state)
     struct counters_view v;
     counters_parse(a,
                    STR("replies 12\nreply_ms.le.inf 100\nreply_ms.le.5 50\nin_spool 0\n"
-                       "reply_ms.le.20 98\ngroup.le.1 3\nbroken\nbad x\nconnections -1\n"),
+                       "reply_ms.le.20 98\nreply_ms.sum 700\nother.sum 4\ngroup.le.1 "
+                       "3\nbroken\nbad x\nconnections -1\n"),
                    &v);
-    assert_int_equal(v.count, 3);
+    assert_int_equal(v.count, 4); /* a sum without its histogram is a counter */
+    assert_int_equal(v.histograms[0].sum, 700);
     assert_int_equal(counters_value(&v, "replies"), 12);
     assert_int_equal(counters_value(&v, "connections"), -1);
     assert_int_equal(counters_value(&v, "nothing"), 0);
@@ -41,6 +43,9 @@ static void quantiles(void **state)
         {"x.le.1 1\nx.le.inf 1\n", "1, half at most 1, 99 % at most 1"},
         {"x.le.1 0\nx.le.inf 0\n", "0"},
         {"x.le.inf 7\n", "7"},
+        {"x_us.le.512 50\nx_us.le.4096 100\nx_us.le.inf 100\nx_us.sum 9\n",
+         "100, half at most 512 µs, 99 % at most 4.0 ms"},
+        {"x_us.le.2097152 1\nx_us.le.inf 1\n", "1, half at most 2.0 s, 99 % at most 2.0 s"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct arena *a = arena_new(0);

@@ -335,6 +335,11 @@ enum err_code job_replies(const struct intake_settings *s, struct job *j, struct
                                .at = at,
                                .place = "MSH-10",
                                .text = "the control id was used for another message"};
+    if (j->silent) {
+        j->reply = j->retry = j->refusal = STR("");
+        snprintf(j->code, sizeof j->code, "-");
+        return ERR_NONE;
+    }
     enum err_code code = build(j, raw, main, &j->reply, e);
     if (code == ERR_NONE) {
         code = build(j, raw, retry, &j->retry, e);

@@ -43,6 +43,9 @@ static enum err_code add_job(struct adapter_host *h, struct import *i, int64_t n
 {
     struct job *j = host_job(h);
     char *id = j ? arena_printf(j->arena, "%s#%" PRId64 "%s", i->label, number, suffix) : NULL;
+    if (j) {
+        j->silent = !source_batch(i->source);
+    }
     enum err_code rc = id ? host_prepare(h, j, str_of(id), bytes, e)
                           : ERR(e, ERR_NOMEM, 0, "no memory for a message");
     if (rc != ERR_NONE) {
@@ -72,6 +75,22 @@ enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t n
     return rc;
 }
 
+/* A row that cannot be read is kept as it was found. */
+static enum err_code found_job(struct adapter_host *h, struct import *i, int64_t number,
+                               const struct str *found, size_t count, struct job **out,
+                               struct err *e)
+{
+    struct buf b;
+    size_t columns;
+    const struct str *header = table_header(source_table(i->source), &columns);
+    buf_init(&b, SOURCE_MAX);
+    row_write_found(&b, header, columns, found, count);
+    enum err_code rc = buf_ok(&b) ? add_job(h, i, number, "", buf_str(&b), out, e)
+                                  : ERR(e, ERR_NOMEM, 0, "no memory for a row");
+    buf_release(&b);
+    return rc;
+}
+
 static void quarantine(struct job *j, const struct err *why)
 {
     j->p.mapped = (struct mapped){.state = MAPPING_QUARANTINED, .problem = *why};
@@ -89,9 +108,11 @@ static enum err_code read_part(struct adapter_host *h, struct import *i, struct 
         i->ended = rc == ERR_NONE;
         return rc;
     }
-    rc = p.row ? import_row_job(h, i, p.number, NULL, p.row->cells, "", &j, e)
-               : add_job(h, i, p.number, "", p.bytes, &j, e);
-    if (rc == ERR_NONE && p.row && p.row->problem.code != ERR_NONE) {
+    bool bad = p.row && p.row->problem.code != ERR_NONE;
+    rc = bad     ? found_job(h, i, p.number, p.row->found, p.row->found_count, &j, e)
+         : p.row ? import_row_job(h, i, p.number, NULL, p.row->cells, "", &j, e)
+                 : add_job(h, i, p.number, "", p.bytes, &j, e);
+    if (rc == ERR_NONE && bad) {
         quarantine(j, &p.row->problem);
     } else if (rc == ERR_NONE && j->p.part.is) {
         struct err why = {.code = ERR_NONE};
@@ -142,6 +163,8 @@ static enum err_code use_row(struct adapter_host *h, struct import *i, struct er
     enum err_code rc = ERR_NONE;
     if (row->is == HELD_SAME) {
         i->unchanged++;
+    } else if (row->found) {
+        rc = found_job(h, i, row->number, row->cells, row->count, &j, e);
     } else {
         const struct str *before = row->is == HELD_CHANGED ? row->before : NULL;
         rc = import_row_job(h, i, row->number, before, row->cells, "", &j, e);

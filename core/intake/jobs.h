@@ -33,6 +33,7 @@ struct job {
     struct arena *arena;           /* everything below; reset when the job is used again */
     bool numbered;                 /* takes part in the sequence number protocol, with `number` */
     int64_t number;
+    bool silent;             /* nobody waits for a reply: a message of a file */
     bool again;              /* the answer asks to send it again */
     bool refused;            /* never stored: the reply is all there is (too large, no memory) */
     bool spooled;            /* flushed in the local spool: `reply` may leave */

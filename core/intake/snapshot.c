@@ -119,14 +119,16 @@ static void bad(struct held *h, const struct err *why)
 static enum err_code copy_cells(struct arena *a, const struct table_row *row, struct held *out,
                                 struct err *e)
 {
-    struct str *cells = arena_array(a, row->count + 1, sizeof *cells);
-    for (size_t i = 0; cells && i < row->count; i++) {
-        cells[i] = arena_copy(a, row->cells[i]);
+    bool found = row->problem.code != ERR_NONE;
+    size_t count = found ? row->found_count : row->count;
+    struct str *cells = arena_array(a, count + 1, sizeof *cells);
+    for (size_t i = 0; cells && i < count; i++) {
+        cells[i] = arena_copy(a, found ? row->found[i] : row->cells[i]);
         if (!cells[i].p) {
             cells = NULL;
         }
     }
-    *out = (struct held){.number = row->number, .cells = cells, .count = row->count};
+    *out = (struct held){.number = row->number, .cells = cells, .count = count, .found = found};
     return cells ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a row");
 }
 

@@ -24,6 +24,7 @@ struct held {
     int64_t number;
     const struct str *cells;
     size_t count;
+    bool found;         /* `cells` are what was found, not those of the header */
     struct err problem; /* of HELD_BAD */
     enum held_is is;
     unsigned char key[ROW_KEY], digest[ROW_KEY];

@@ -72,6 +72,13 @@ static void write_line(struct buf *b, char sign, const struct str *cells, size_t
     buf_addc(b, '\n');
 }
 
+void row_write_found(struct buf *b, const struct str *header, size_t n, const struct str *found,
+                     size_t found_count)
+{
+    write_line(b, '#', header, n);
+    write_line(b, '+', found, found_count);
+}
+
 void row_write(struct buf *b, const struct str *header, size_t n, const struct str *before,
                const struct str *now)
 {

@@ -40,6 +40,11 @@ void row_cache_free(struct row_cache **c);
 void row_write(struct buf *b, const struct str *header, size_t n, const struct str *before,
                const struct str *now);
 
+/* A row that is no row of this header (too few cells, bytes that are not valid), as it was found:
+ * kept, and refused by row_parse(). */
+void row_write_found(struct buf *b, const struct str *header, size_t n, const struct str *found,
+                     size_t found_count);
+
 /*
  * Cells point into `bytes` or are in `a`. ERR_SYNTAX or ERR_CHARSET with the offset, ERR_NOMEM.
  * With a cache the layout lives until the next row with another header is parsed with it.

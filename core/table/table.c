@@ -435,6 +435,8 @@ static enum err_code shape_row(struct table *t, const struct raw_row *raw, struc
     row->number = raw->number;
     row->cells = NULL;
     row->count = 0;
+    row->found = raw->cells;
+    row->found_count = raw->count;
     problem->code = ERR_NONE;
     enum err_code code;
     if (raw->problem.code != ERR_NONE) {

@@ -59,7 +59,9 @@ struct table_row {
     int64_t number;          /* as a spreadsheet counts: from 1, titles and empty rows included */
     const struct str *cells; /* as many as there are headers; until the next call */
     size_t count;
-    struct err problem; /* code ERR_NONE: none */
+    struct err problem;      /* code ERR_NONE: none; else there are no cells, but: */
+    const struct str *found; /* the cells as the file has them, which may not be UTF-8 */
+    size_t found_count;
 };
 
 /*

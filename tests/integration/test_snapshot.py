@@ -91,6 +91,9 @@ def changes(tap, s, box):
     tap.equal("too many at once are left as they are", (sums(b)["gone"], "max-gone" in (b["problem"] or "")), (0, True))
     b = box.take(text(rows[6:] + [["A9", "1", "x"]]))
     tap.equal("nothing is gone when a row could not be read", (sums(b)["gone"], sums(b)["rejected"]), (0, 1))
+    bad = s.one("SELECT max(no) FROM dari.message WHERE feed = 'list' AND state = 'quarantined'")
+    shown = s.run("message", "show", bad, check=True).stdout
+    tap.check("that row is kept as it was found", "+,A9,1,x\n" in shown, shown)
     b = box.take(text(rows[5:] + [rows[9]]))
     tap.equal("a key twice in one file is rejected", sums(b)["rejected"], 1)
     b = box.take(text(rows[5:]))

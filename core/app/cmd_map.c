@@ -169,14 +169,17 @@ static void map_document(struct map_job *j, const char *file, struct str raw)
     struct xml_batch *batch;
     struct xml_message m;
     bool more = true;
-    enum err_code rc = xml_batch_open(j->files, raw, j->settings.charset, NULL, &batch, &e);
-    while (rc == ERR_NONE && (rc = xml_batch_next(batch, j->files, &m, &more, &e)) == ERR_NONE &&
-           more) {
+    struct arena *one = arena_new(0);
+    enum err_code rc = one ? xml_batch_open(j->files, raw, j->settings.charset, NULL, &batch, &e)
+                           : ERR(&e, ERR_NOMEM, 0, "no memory for a document");
+    while (rc == ERR_NONE && (rc = xml_batch_next(batch, one, &m, &more, &e)) == ERR_NONE && more) {
         map_message(j, file, m.number, m.raw);
+        arena_reset(one);
     }
     if (rc != ERR_NONE) {
         complain(j, file, 1, &e);
     }
+    arena_free(&one);
 }
 
 /* UTF-16 is converted before it is split: its line ends are two bytes each. */

@@ -3,6 +3,7 @@
 #include "core/base/num.h"
 #include "core/hl7/hl7.h"
 #include "core/table/row.h"
+#include "core/xml/tree.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,9 @@ static bool find_cell(struct arena *a, struct str text, struct str place, size_t
 bool message_place(struct arena *a, struct str text, struct str place, size_t *from, size_t *n)
 {
     int64_t number;
+    if (xml_kind(text) != XML_KIND_OTHER && !str_starts(place, STR("byte "))) {
+        return xml_find_place(a, text, place, from, n);
+    }
     size_t blank = str_find(place, ' ', 0);
     struct str word = str_cut(place, 0, blank), rest = str_cut(place, blank + 1, place.n);
     bool numbered = num_i64(rest, 0, INT32_MAX, &number, NULL) == ERR_NONE;

@@ -50,6 +50,12 @@ bool xml_pieces(const struct xml_node *n, struct xml_piece *p);
 enum { XML_PLACE = 64 };
 const char *xml_place(const struct xml_tree *t, const struct xml_node *n, char out[XML_PLACE]);
 
+/*
+ * The other way round: where in the text of a document a place lies, of an error ("line 27") or of
+ * xml_place(). False: nowhere, as when its beginning was cut off.
+ */
+bool xml_find_place(struct arena *a, struct str text, struct str place, size_t *from, size_t *n);
+
 /* ---- XPath 1.0 ---- */
 
 /* The prefixes that paths may use. */

@@ -107,6 +107,18 @@ def repair(tap, s):
     tap.equal("and it stays mapped", s.one(f"SELECT state FROM dari.message WHERE no = {no}"), "mapped")
 
 
+def shown(tap, s):
+    """The place of a document is marked, in XML and in JSON."""
+    no = s.one("SELECT max(no) FROM dari.message WHERE feed = 'emr' AND state = 'quarantined' AND place = 'line 2'")
+    tap.check("show: a line of XML is marked", re.search(r"\n<!DOCTYPE[^\n]*\n\^+\n", s.run("message", "show", no).stdout), no)
+    bad = read(EQUAL, "booked/fhir.json").replace(b"2026-03-20T06:00:00Z", b"tomorrow")
+    drop(s, "fhir", "bad.json", bad)
+    tap.equal("a bad time", sums(taken(s, "fhir", "bad.json")), (1, 0, 0, 1))
+    no = s.one("SELECT max(no) FROM dari.message WHERE feed = 'fhir' AND place = 'start/@value'")
+    out = s.run("message", "show", no).stdout
+    tap.check("show: a value of JSON is marked", re.search(r'\n *"start": "tomorrow",\n +\^{10}\n', out), out)
+
+
 def hostile(tap, s):
     deep = b"<a>" * 100000
     attributes = b"<r><a " + b" ".join(b"a%d=''" % i for i in range(80000)) + b"/></r>"
@@ -149,6 +161,7 @@ def test(tap):
         over_mllp(tap, s, s.mllp())
         files(tap, s)
         repair(tap, s)
+        shown(tap, s)
         hostile(tap, s)
         published(tap, s)
         ledger = s.run("ledger", "verify")

@@ -178,6 +178,40 @@ static void places(void **state)
     }
 }
 
+/* And back: where in the text a place is. */
+static void find_places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *place, *want;
+    } rows[] = {
+        {CDA, "line 3: name/family", "family"},
+        {CDA, "line 2: id/@extension", "extension"},
+        {CDA, "line 2: id/@none", "<id root='1.2' extension='7'/>"},
+        {CDA, "line 2", "<id root='1.2' extension='7'/>"},
+        {"\n\n <a/>\n", "line 3", "<a/>"},
+        {CDA, "line 9", NULL},
+        {CDA, "nowhere", NULL},
+        {"{\"resourceType\":\"A\",\"b\":[{\"c\":\"1\"},{\"c\":\"2\"}]}", "b[2]/c/@value", "\"2\""},
+        {"\xef\xbb\xbf{\"b\":1.50}", "b/@value", "1.50"},
+        {"{\"entry\":[{\"resource\":{\"b\":{\"c\":true}}},{\"resource\":{\"b\":{\"c\":false}}}]}",
+         "b/c", "true"},
+        {"{\"b\":1}", "b[2]", NULL},
+        {"{\"b\":1}", "…/b", NULL},
+        {"{\"b\":1}", "line 1", "{\"b\":1}"},
+        {"{\"b\":", "b", NULL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        size_t from, n;
+        struct str text = guard_copy(str_of(rows[i].text));
+        bool found = xml_find_place(arena, text, str_of(rows[i].place), &from, &n);
+        assert_row(found == (rows[i].want != NULL), rows[i].place);
+        if (found) {
+            assert_same(str_cut(text, from, from + n), str_of(rows[i].want), rows[i].place);
+        }
+    }
+}
+
 /* ---- FHIR ---- */
 
 #define PATIENT                                                                                    \
@@ -330,7 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths),       cmocka_unit_test(bad_paths), cmocka_unit_test(steps),
         cmocka_unit_test(places),      cmocka_unit_test(json),      cmocka_unit_test(bad_json),
-        cmocka_unit_test(json_limits), cmocka_unit_test(corpus),
+        cmocka_unit_test(json_limits), cmocka_unit_test(corpus),    cmocka_unit_test(find_places),
     };
     return cmocka_run_group_tests_name("xml: trees", tests, setup, teardown);
 }

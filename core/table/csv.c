@@ -79,10 +79,10 @@ enum scan { SCAN_ROW, SCAN_MORE, SCAN_LONG, SCAN_WIDE, SCAN_NOMEM };
 
 static enum scan add_cell(struct csv *c, const char *from, const char *to, enum cell_form form)
 {
+    if (c->count >= c->limit.columns) {
+        return SCAN_WIDE;
+    }
     if (c->count == c->room) {
-        if (c->count >= c->limit.columns) {
-            return SCAN_WIDE;
-        }
         size_t room = c->room ? c->room * 2 : FIRST_CELLS;
         struct str *cells = realloc(c->cells, room * sizeof *cells);
         c->cells = cells ? cells : c->cells;
@@ -209,7 +209,9 @@ static void undouble(const struct csv *c, struct str *cell)
 static void settle_charset(struct csv *c, struct str rest)
 {
     size_t bad = 0;
-    bool utf8 = text_utf8(rest, &bad) || (!c->in.ended && rest.n - bad < TEXT_CHAR);
+    bool more = !c->in.ended && c->in.taken < c->in.size;
+    bool utf8 = text_utf8(rest, &bad) ||
+                (more && rest.n - bad < TEXT_CHAR && (unsigned char)rest.p[bad] >= 0xc2);
     c->charset = utf8 ? CHARSET_UTF8 : c->fallback;
     c->charset_known = true;
 }
@@ -259,7 +261,7 @@ static enum err_code explain(struct csv *c, enum scan why, struct err *e)
     if (why == SCAN_WIDE) {
         ERR(e, ERR_LIMIT, offset_of(c, c->in.p + c->in.at), "more than %zu columns",
             c->limit.columns);
-        return place(c, c->count, e);
+        return place(c, c->count + 1, e);
     }
     return ERR(e, ERR_NOMEM, 0, "no memory for a row");
 }

@@ -68,6 +68,7 @@ struct search {
     struct candidate nearest; /* by its aliases */
     size_t widest;            /* filled cells of a row, for tables without any alias */
     size_t width[TABLE_HEADER_SEARCH + 1];
+    struct err problem; /* of the first row that is wrong by itself */
 };
 
 static bool requires(const struct header_names *names)
@@ -119,6 +120,9 @@ static enum err_code search_rows(struct table *t, struct search *s, struct err *
         arena_reset(a);
         if (row.number >= first && row.problem.code == ERR_NONE) {
             look_at(s, t, a, &row);
+        } else if (row.number >= first && s->problem.code == ERR_NONE) {
+            s->problem = row.problem;
+            err_at(&s->problem, "row %lld, column %zu", (long long)row.number, row.column);
         }
         if (row.number == last) {
             break;
@@ -187,6 +191,12 @@ enum err_code header_search(struct table *t, struct err *e)
     if (s.best.row) {
         t->names = s.best.fits;
         return header_read(t, s.best.row, e);
+    }
+    if (s.problem.code != ERR_NONE && !s.widest) { /* no row could be read */
+        if (e) {
+            *e = s.problem;
+        }
+        return s.problem.code;
     }
     if (requires(t->settings.names)) {
         return missing(t, &s, e);

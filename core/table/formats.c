@@ -160,7 +160,7 @@ static bool write_decimal(const struct decimal *d, unsigned zeros, struct buf *o
         return false;
     }
     buf_addz(out, d->minus && d->n ? "-" : "");
-    for (int i = whole; i < (int)zeros; i++) {
+    for (int i = whole > 0 ? whole : 0; i < (int)zeros; i++) {
         buf_addc(out, '0');
     }
     if (whole <= 0 && !zeros) {

@@ -74,7 +74,8 @@ enum err_code part_open(struct workbook *w, const char *name, struct part *p, st
                         struct err *e)
 {
     struct zip_stat st;
-    struct xml_reader_limits limits = {MAX_TAG, w->limit.cell + 1};
+    /* a little more than a cell may hold: its own check knows the place better */
+    struct xml_reader_limits limits = {MAX_TAG, w->limit.cell + MAX_TAG};
     *p = (struct part){.w = w, .name = name};
     *r = NULL;
     zip_int64_t i = zip_name_locate(w->zip, name, ZIP_FL_NOCASE);
@@ -422,21 +423,21 @@ static enum err_code check_end(const char *path, struct err *e)
         long size = ftell(f), from = size > END + COMMENT ? size - END - COMMENT : 0;
         n = fseek(f, from, SEEK_SET) == 0 ? fread(p, 1, END + COMMENT, f) : 0;
     }
-    unsigned parts = MAX_PARTS + 1;
-    for (size_t i = n >= END ? n - END + 1 : 0; i-- > 0;) {
-        if (memcmp(p + i, "PK\5\6", 4) == 0) {
-            parts = (unsigned)(p[i + 10] | p[i + 11] << 8);
-            break;
-        }
+    unsigned parts = 0;
+    bool found = false;
+    for (size_t i = n >= END ? n - END + 1 : 0; i-- > 0 && !found;) {
+        found = memcmp(p + i, "PK\5\6", 4) == 0;
+        parts = found ? (unsigned)(p[i + 10] | p[i + 11] << 8) : 0;
     }
     free(p);
     if (f) {
         fclose(f);
     }
+    if (!found) {
+        return ERR(e, ERR_SYNTAX, 0, "the workbook is cut short");
+    }
     if (parts > MAX_PARTS) {
-        return n < END ? ERR(e, ERR_SYNTAX, 0, "the workbook is cut short")
-                       : ERR(e, ERR_LIMIT, 0, "no end of the archive, or more than %d parts",
-                             (int)MAX_PARTS);
+        return ERR(e, ERR_LIMIT, 0, "the workbook has more than %d parts", (int)MAX_PARTS);
     }
     return ERR_NONE;
 }

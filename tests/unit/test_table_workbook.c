@@ -1,0 +1,308 @@
+/* core/table: workbooks. What a cell shows, and every refusal with its code and its place. */
+#include "core/table/formats.h"
+#include "core/table/strings.h"
+#include "tests/lib/book.h"
+#include "tests/lib/tables.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct arena *arena;
+static char folder[] = "/tmp/dari-book-XXXXXX";
+static char path[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    arena = arena_new(0);
+    snprintf(path, sizeof path, "%s/t.xlsx", mkdtemp(folder) ? folder : "");
+    return arena ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(path);
+    rmdir(folder);
+    arena_free(&arena);
+    return 0;
+}
+
+#define HEAD                                                                                       \
+    "<row r=\"1\"><c r=\"A1\" t=\"inlineStr\"><is><t>a</t></is></c><c t=\"inlineStr\"><is>"        \
+    "<r><t>b</t></r><rPh sb=\"0\"><t>x</t></rPh></is></c></row>"
+#define STRINGS                                                                                        \
+    "<si><t>홍길동</t></si><si><r><rPr/><t xml:space=\"preserve\">두 </t></r><r><t>부분</t></r>" \
+    "<rPh><t>no</t></rPh></si><si><t>line_x000D_\nend_x00_</t></si><si/>"
+
+struct book_case {
+    const char *name, *rows, *expected;
+};
+
+static void test_cells(void **state)
+{
+    (void)state;
+    static const struct book_case cases[] = {
+        {"shared strings",
+         HEAD "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>0</v></c><c r=\"B2\" t=\"s\"><v>1</v></c></row>",
+         "[a|b]2:[홍길동|두 부분]"},
+        {"escapes, and nothing", HEAD "<row><c t=\"s\"><v>2</v></c><c t=\"s\"><v>3</v></c></row>",
+         "[a|b]2:[line\r\nend_x00_|]"},
+        {"gaps",
+         HEAD "<row r=\"5\"><c r=\"B5\"><v>1</v></c></row><row r=\"9\"/>"
+              "<row r=\"10\"><c r=\"A10\"><v>2</v></c><c r=\"C10\"/></row>",
+         "[a|b]5:[|1]10:[2|]"},
+        {"numbers",
+         HEAD "<row><c><v>1012345678</v></c><c><v>0.10000000000000001</v></c></row>"
+              "<row><c><v>1.2345678901E10</v></c><c><v>-1.5e-3</v></c></row>"
+              "<row><c><v>99999999999999995</v></c><c><v>1E2</v></c></row>",
+         "[a|b]2:[1012345678|0.1]3:[12345678901|-0.0015]4:[100000000000000000|100]"},
+        {"dates",
+         HEAD "<row><c s=\"1\"><v>46092</v></c><c s=\"2\"><v>46092.375</v></c></row>"
+              "<row><c s=\"1\"><v>46092.9</v></c><c s=\"2\"><v>46092</v></c></row>"
+              "<row><c s=\"3\"><v>0.70833333333333337</v></c><c s=\"3\"><v>46092.5</v></c></row>"
+              "<row><c s=\"1\"><v>59</v></c><c s=\"1\"><v>61</v></c></row>",
+         "[a|b]2:[2026-03-11|2026-03-11 09:00]3:[2026-03-11|2026-03-11 00:00]4:[17:00|12:00]"
+         "5:[1900-02-28|1900-03-01]"},
+        {"zeros and durations",
+         HEAD "<row><c s=\"4\"><v>1234</v></c><c s=\"5\"><v>1.25</v></c></row>",
+         "[a|b]2:[00001234|30:00:00]"},
+        {"booleans and dates as text",
+         HEAD "<row><c t=\"b\"><v>1</v></c><c t=\"d\"><v>2026-03-11T09:00:00</v></c></row>",
+         "[a|b]2:[TRUE|2026-03-11T09:00:00]"},
+        {"a day that never was",
+         HEAD "<row><c s=\"1\"><v>60</v></c><c><v>1</v></c></row><row><c><v>1"
+              "</v></c><c><v>x</v></c></row>",
+         "[a|b]2!value row 2, column a;3!value row 3, column b;"},
+        {"an error", HEAD "<row><c t=\"e\"><v>#N/A</v></c></row><row><c t=\"s\"><v>9</v></c></row>",
+         "[a|b]2!value row 2, column a;3!value row 3, column a;"},
+        {"a formula",
+         HEAD "<row><c><v>1</v></c><c><f>SUM(A1)</f><v>3</v></c></row>"
+              "<row><c><v>1</v></c><c><v>3</v></c></row>"
+              "<row><c t=\"str\"><v>합계</v></c><c><f>SUM(B1:B3)</f><v>3</v></c></row>",
+         "[a|b]2!refused row 2, column b;3:[1|3]"},
+        {"rows out of order", HEAD "<row r=\"3\"><c><v>1</v></c></row><row r=\"2\"/>",
+         "[a|b]3:[1|]syntax row 3"},
+        {"cells out of order",
+         HEAD "<row r=\"2\"><c r=\"B2\"><v>1</v></c><c r=\"A2\"><v>1</v></c></row>",
+         "[a|b]syntax row 2, column 2"},
+        {"too far right", HEAD "<row r=\"2\"><c r=\"XFD2\"><v>1</v></c></row>",
+         "[a|b]limit row 2, column 16384"},
+        {"too far down", HEAD "<row r=\"1048577\"/>", "[a|b]syntax row 1"},
+        {"not well-formed", HEAD "<row r=\"2\"><c></row>", "syntax row 1" /* it is read ahead */},
+        {"more than the header", HEAD "<row><c><v>1</v></c><c/><c><v>1</v></c></row>",
+         "[a|b]2!syntax row 2;"},
+    };
+    static const struct table_settings s = {.fallback = CHARSET_UTF8};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_true(book_write(path, cases[i].rows, STRINGS, NULL));
+        const char *got = table_text(path, &s);
+        if (strcmp(got, cases[i].expected) != 0) {
+            fail_msg("%s\nexpected %s\ngot      %s", cases[i].name, cases[i].expected, got);
+        }
+    }
+}
+
+#define XMLNS                                                                                      \
+    "xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" "                         \
+    "xmlns:r=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships\""
+#define RELATIONS "http://schemas.openxmlformats.org/package/2006/relationships"
+#define OFFICE "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+#define SHEET(rows) "<worksheet " XMLNS "><sheetData>" rows "</sheetData></worksheet>"
+#define ONE(x) "<row><c t=\"str\"><v>" x "</v></c></row>"
+
+static const struct book_part several[] = {
+    {"_rels/.rels",
+     "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"r\" Type=\"" OFFICE
+     "/officeDocument\" Target=\"/xl/book.xml\"/></Relationships>",
+     0},
+    {"xl/book.xml",
+     "<workbook " XMLNS "><workbookPr date1904=\"1\"/><sheets>"
+     "<sheet name=\"표지\" r:id=\"r1\"/><sheet name=\"숨김\" state=\"hidden\" r:id=\"r2\"/>"
+     "<sheet name=\"목록\" r:id=\"r3\"/></sheets></workbook>",
+     0},
+    {"xl/_rels/book.xml.rels",
+     "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"r1\" Type=\"" OFFICE
+     "/worksheet\" Target=\"s1.xml\"/><Relationship Id=\"r2\" Type=\"" OFFICE
+     "/worksheet\" Target=\"../xl/s2.xml\"/><Relationship Id=\"r3\" Type=\"" OFFICE
+     "/worksheet\" Target=\"s3.xml\"/><Relationship Id=\"r4\" Type=\"" OFFICE
+     "/styles\" Target=\"styles.xml\"/></Relationships>",
+     0},
+    {"xl/styles.xml", "<styleSheet " XMLNS "><cellXfs><xf numFmtId=\"14\"/></cellXfs></styleSheet>",
+     0},
+    {"xl/s1.xml", SHEET(ONE("2026년 3월 예약 현황")), 0},
+    {"xl/s2.xml", SHEET(ONE("차트번호") ONE("2")), 0},
+    {"xl/s3.xml", SHEET(ONE("차트번호") "<row><c><v>0</v></c></row>"), 0},
+    {NULL, NULL, 0}};
+
+static void test_sheets(void **state)
+{
+    (void)state;
+    struct table_settings s = {.fallback = CHARSET_UTF8,
+                               .names = table_names_with(arena, "chart_no!")};
+    assert_true(book_write_parts(path, several));
+    assert_string_equal(table_text(path, &s), "[차트번호]2:[1904-01-01]");
+    s.sheet = "숨김";
+    assert_string_equal(table_text(path, &s), "[차트번호]2:[2]");
+    s.sheet = "표지";
+    assert_string_equal(table_text(path, &s), "required row 1");
+    s.sheet = "없음";
+    assert_string_equal(table_text(path, &s), "required ");
+}
+
+static char *repeated(const char *piece, size_t times)
+{
+    size_t n = strlen(piece);
+    char *out = malloc(n * times + 1);
+    for (size_t i = 0; i < times; i++) {
+        memcpy(out + i * n, piece, n);
+    }
+    out[n * times] = '\0';
+    return out;
+}
+
+static void expect(const struct book_part *extra, const char *rows, const char *strings,
+                   const struct table_settings *s, const char *expected)
+{
+    assert_true(book_write(path, rows, strings, extra));
+    assert_string_equal(table_text(path, s), expected);
+}
+
+/* Bombs, links, doctypes, floods of attributes: refused with the part. */
+static void test_hostile(void **state)
+{
+    (void)state;
+    static const struct table_settings s = {.fallback = CHARSET_UTF8};
+    char *blank = repeated(" ", 64u << 20), *tag = repeated(" a=\"1\"", 20000);
+    char *deep = repeated("<x>", 3000);
+    char *bomb = malloc((64u << 20) + 1024), *wide = malloc(strlen(tag) + 64);
+    int n = snprintf(bomb, 1024, "<worksheet><sheetData>%s", HEAD);
+    memcpy(bomb + n, blank, (64u << 20) + 1);
+    snprintf(wide, strlen(tag) + 64, "<sst%s/>", tag);
+    for (size_t i = (size_t)n; i < (64u << 20) - 16; i += 4096) {
+        memcpy(bomb + i, "<row></row>     ", 16);
+    }
+    const struct {
+        struct book_part part;
+        const char *expected;
+    } rows[] = {
+        {{"xl/worksheets/sheet1.xml", bomb, 0}, "[a|b]limit xl/worksheets/sheet1.xml"},
+        {{"xl/externalLinks/externalLink1.xml", "<externalLink/>", 0},
+         "refused xl/externalLinks/externalLink1.xml"},
+        {{"xl/_rels/workbook.xml.rels",
+          "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"x\" Type=\"" OFFICE
+          "/externalLink\" Target=\"http://x/y.xlsx\" TargetMode=\"External\"/></Relationships>",
+          0},
+         "refused xl/_rels/workbook.xml.rels"},
+        {{"xl/sharedStrings.xml", "<!DOCTYPE x [<!ENTITY a \"b\">]><sst/>", 0},
+         "refused xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "<sst><!-- c --><![CDATA[ ]]><?pi x?>&#65;&lol;</sst>", 0},
+         "syntax xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", wide, 0}, "limit xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", deep, 0}, "syntax xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "<?xml version=\"1.0\" encoding=\"UTF-7\"?><sst/>", 0},
+         "unsupported xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "\xFF\xFE<\0s\0/\0>\0", 10}, "charset xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "<sst><si><t>", 0}, "syntax xl/sharedStrings.xml"},
+        {{"xl/workbook.xml", "<workbook/>", 0}, "syntax "},
+        {{"_rels/.rels", "<Relationships/>", 0}, "unsupported "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        expect(&rows[i].part, HEAD, STRINGS, &s, rows[i].expected);
+    }
+    free(blank);
+    free(tag);
+    free(deep);
+    free(bomb);
+    free(wide);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    static const struct table_settings s = {.fallback = CHARSET_UTF8, .max_cell = 12};
+    static const struct table_settings small = {.fallback = CHARSET_UTF8, .max_unpacked = 1000};
+    expect(NULL, HEAD ONE("1234567890123"), "", &s, "[a|b]limit row 2, column 1");
+    expect(NULL, HEAD ONE("123456789012"), "", &s, "[a|b]2:[123456789012|]");
+    expect(NULL, HEAD, "<si><t>12345678901</t><t>23</t></si>", &s, "limit xl/sharedStrings.xml");
+    expect(NULL, HEAD, "", &small, "limit xl/styles.xml");
+    unlink(path);
+    assert_true(book_write(path, HEAD, "", NULL));
+    assert_int_equal(truncate(path, 200), 0);
+    assert_string_equal(table_text(path, &s), "syntax ");
+}
+
+/* More strings than stay in memory come back as they were, in any order. */
+static void test_strings(void **state)
+{
+    (void)state;
+    enum { COUNT = 300000 };
+    struct strings *s = strings_new();
+    struct buf out;
+    char text[64];
+    struct err e = {0};
+    assert_non_null(s);
+    buf_init(&out, 1000);
+    for (size_t i = 0; i < COUNT; i++) {
+        int n =
+            snprintf(text, sizeof text, "%zu %.*s", i, (int)(i % 40), "홍길동홍길동홍길동홍길동");
+        assert_int_equal(strings_add(s, (struct str){text, (size_t)n}, &e), ERR_NONE);
+    }
+    assert_int_equal(strings_count(s), COUNT);
+    for (size_t k = 0; k < COUNT; k += 7) {
+        size_t i = k * 7919 % COUNT;
+        int n =
+            snprintf(text, sizeof text, "%zu %.*s", i, (int)(i % 40), "홍길동홍길동홍길동홍길동");
+        buf_reset(&out);
+        assert_int_equal(strings_get(s, i, &out, &e), ERR_NONE);
+        assert_true(str_eq(buf_str(&out), (struct str){text, (size_t)n}));
+    }
+    assert_int_equal(strings_get(s, COUNT, &out, &e), ERR_VALUE);
+    buf_release(&out);
+    strings_free(&s);
+}
+
+static void test_formats(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        enum shown_as as;
+        unsigned zeros;
+    } rows[] = {
+        {"General", SHOWN_NUMBER, 0},   {"0.00", SHOWN_NUMBER, 0},
+        {"#,##0", SHOWN_NUMBER, 0},     {"000000", SHOWN_ZEROS, 6},
+        {"yyyy-mm-dd", SHOWN_DATE, 0},  {"yyyy\"년\" m\"월\" d\"일\"", SHOWN_DATE, 0},
+        {"h:mm", SHOWN_TIME, 0},        {"[$-412]AM/PM h:mm;@", SHOWN_TIME, 0},
+        {"m/d/yy h:mm", SHOWN_BOTH, 0}, {"[h]:mm", SHOWN_DURATION, 0},
+        {"[Red]0", SHOWN_NUMBER, 0},    {"\"day\" 0.0", SHOWN_NUMBER, 0},
+        {"@", SHOWN_NUMBER, 0},         {"mm:ss", SHOWN_TIME, 0},
+        {"yyyy\\-mm", SHOWN_DATE, 0},   {"000\\-0000\\-0000", SHOWN_ZEROS, 11},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct format f = format_of(str_of(rows[i].code));
+        if (f.as != rows[i].as || f.zeros != rows[i].zeros) {
+            fail_msg("%s: %d %u", rows[i].code, f.as, f.zeros);
+        }
+    }
+    assert_int_equal(format_builtin(14).as, SHOWN_DATE);
+    assert_int_equal(format_builtin(22).as, SHOWN_BOTH);
+    assert_int_equal(format_builtin(9).as, SHOWN_NUMBER);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cells),   cmocka_unit_test(test_sheets),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_strings), cmocka_unit_test(test_formats),
+    };
+    return cmocka_run_group_tests_name("table: workbooks", tests, setup, teardown);
+}

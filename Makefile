@@ -78,6 +78,8 @@ $(UNIT): $B/%: $B/%.o $(TLIB) $B/libdari.a
 $(FUZZ): $B/%: $B/%.o $(if $(filter fuzz,$(MODE)),,$B/tests/fuzz/replay.o) $B/libdari.a
 	@echo "  LD  $@"; $(CC) $(LINK) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
+$B/tests/fuzz/fuzz_workbook: $B/tests/lib/book.o
+
 $B/.flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(ALL)' | cmp -s - $@ || echo '$(CC) $(ALL)' > $@
 

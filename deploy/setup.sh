@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 build="gcc make pkg-config libxml2-dev libzmq3-dev libpq-dev libssl-dev liblog4c-dev libevent-dev libjansson-dev
 	libcurl4-openssl-dev libzip-dev zlib1g-dev unixodbc-dev tzdata postgresql postgresql-client"
-test="libcmocka-dev clang clang-format libclang-rt-dev python3 python3-jsonschema python3-zmq openssl openssh-server procps git odbc-postgresql"
+test="libcmocka-dev clang clang-format libclang-rt-dev python3 python3-jsonschema python3-zmq python3-hl7 openssl openssh-server procps git odbc-postgresql"
 want=$build; quiet=
 for word in "$@"; do
 	case $word in

@@ -40,7 +40,7 @@ static const char help[] =
     "Exit status: 0 done, 1 a message or file could not be read (the place is on standard error),\n"
     "2 wrong usage.\n";
 
-enum { MAX_PATHS = 256, MAX_FILE = 1 << 30 };
+enum { MAX_PATHS = 4096, MAX_FILE = 1 << 30 };
 
 struct job {
     const char *paths[MAX_PATHS];

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 from site_dari import CORPUS, DARI, ROOT, main  # noqa: E402
@@ -169,6 +171,59 @@ def memory(tap, w):
     tap.equal("a mark goes through a large table in parts", [f.count(b"\n") - 1 for f in files], [100000] * 3)
 
 
+class TlsDoor(threading.Thread):
+    """TLS in front of the server's local socket, as PostgreSQL itself would do it: SSLRequest, 'S', handshake."""
+
+    def __init__(self, w):
+        super().__init__(daemon=True)
+        self.target = w.pq.split("host=")[1].split()[0] + "/.s.PGSQL.5432"
+        for name in ("door", "other"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", f"{HOME}/{name}.key.pem",
+                            "-out", f"{HOME}/{name}.pem"], check=True, capture_output=True)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(f"{HOME}/door.pem", f"{HOME}/door.key.pem")
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+
+    def run(self):
+        while True:
+            peer, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
+
+    def serve(self, peer):
+        try:
+            if peer.recv(8) != bytes.fromhex("0000000804d2162f"):
+                return
+            peer.sendall(b"S")
+            peer = self.context.wrap_socket(peer, server_side=True)
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self.target)
+            threading.Thread(target=self.pump, args=(peer, server), daemon=True).start()
+            self.pump(server, peer)
+        except OSError:
+            pass
+
+    @staticmethod
+    def pump(source, to):
+        try:
+            while data := source.recv(200000):
+                to.sendall(data)
+        except OSError:
+            pass
+
+
+def tls(tap, w):
+    door = TlsDoor(w)
+    door.start()
+    query = "SELECT i AS id, repeat('x', i % 3000) AS name FROM generate_series(1, 20000) i"
+    connection = f"host=localhost hostaddr=127.0.0.1 port={door.port} user=dari dbname=dari sslmode=verify-full gssencmode=disable sslrootcert={HOME}/"
+    status, files, log, _ = w.ask("libpq", query, connection=connection + "door.pem")
+    tap.check("libpq: over TLS, the server's certificate checked", status == 0 and files and files[0].count(b"\n") == 20001, log)
+    status, files, log, _ = w.ask("libpq", query, connection=connection + "other.pem")
+    tap.check("libpq: another server's certificate", status == 1 and not files and "certificate verify failed" in log, log)
+
+
 def same_events(tap, w):
     """Reservations out of a database give the same events as the CSV file that an EMR writes."""
     mapping = os.path.join(ROOT, "mappings/exports/reservation-list.xml")
@@ -203,6 +258,7 @@ def test(tap):
         refusals(tap, w)
         nobody_answers(tap, w)
         memory(tap, w)
+        tls(tap, w)
         same_events(tap, w)
     finally:
         postgres("stop")

@@ -6,6 +6,7 @@
 #include "adapters/sql/sql.h"
 #include "core/base/arena.h"
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
@@ -335,8 +336,9 @@ static void a_snapshot_is_never_a_part(void **state)
 {
     struct adapter_host *h = *state;
     set(h, "max-rows", "2");
+    set(h, "retry", "500ms"); /* time to look at what is left */
     start(h);
-    goal = 2;
+    goal = 1;
     run_until(h, failures);
     assert_int_equal(h->count, 0);
     assert_false(file_exists(in_folder("work/rows.tmp")));
@@ -373,6 +375,35 @@ static void marking_is_tried_until_it_is_done(void **state)
     run_until(h, rows_marked);
     assert_true(holds("log", "1\n2\n3\n"));
     assert_string_equal(h->files[0], h->files[1]);
+}
+
+static void the_clock_is(const char *instant)
+{
+    write_text("clock", instant);
+}
+
+/* At 03:00, once a day, also when nobody ran at 03:00; not at once at the very first start. */
+static void times_of_the_day(void **state)
+{
+    struct adapter_host *h = *state;
+    assert_int_equal(zone_set("Asia/Seoul", NULL), ERR_NONE);
+    set(h, "at", "03:00");
+    the_clock_is("2026-03-11T12:00:00+09:00");
+    start(h);
+    run_for(h, 1500);
+    assert_int_equal(h->count, 0);
+    the_clock_is("2026-03-12T03:00:00+09:00");
+    run_until(h, one_file);
+    run_for(h, 1500);
+    start_again(h);
+    run_for(h, 300);
+    assert_int_equal(h->count, 1);
+    adapter_sql.stop(&h->adapter);
+    the_clock_is("2026-03-13T09:00:00+09:00");
+    start(h);
+    run_until(h, two_files);
+    run_for(h, 1500);
+    assert_int_equal(h->count, 2);
 }
 
 /* ---- the host ---- */
@@ -427,8 +458,9 @@ static void a_refused_result_does_not_move_the_mark(void **state)
 {
     struct adapter_host *h = *state;
     h->outcomes = ADAPTER_REFUSED;
+    set(h, "retry", "500ms");
     start(h);
-    goal = 2;
+    goal = 1;
     run_until(h, failures);
     assert_string_equal(h->mark, "");
     assert_false(file_exists(in_folder("work/ready")));
@@ -674,6 +706,7 @@ int main(int argc, char **argv)
     if (!mkdtemp(folder)) {
         return 1;
     }
+    setenv("DARI_CLOCK", in_folder("clock"), 1); /* while there is none: the real time */
     const struct CMUnitTest tests[] = {
         TEST(a_snapshot_is_handed_over_each_time),
         TEST(a_mark_goes_on_from_where_it_was),
@@ -681,6 +714,7 @@ int main(int argc, char **argv)
         TEST(a_snapshot_is_never_a_part),
         TEST(rows_are_marked_after_the_commit),
         TEST(marking_is_tried_until_it_is_done),
+        TEST(times_of_the_day),
         TEST(a_full_host_gets_it_later),
         TEST(what_was_complete_comes_first),
         TEST(nothing_is_asked_while_the_mark_is_unknown),

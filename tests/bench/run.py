@@ -18,6 +18,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 os.chdir(ROOT)
 os.environ["DARI"] = "build/release/dari"
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+from imports import imports  # noqa: E402
 from site_dari import Site, free_port, wait_for  # noqa: E402
 
 PROGRAMS = os.path.join(ROOT, "build/release/tests/bench")
@@ -237,6 +238,7 @@ def main():
         whole(b)
     finally:
         b.end()
+    imports(HOW, line, wrong)
     show(f"{loads} loads, {time.monotonic() - began:.0f} s; medians of {ROUNDS}")
     for w in wrong:
         show("WRONG: " + w)

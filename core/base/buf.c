@@ -66,7 +66,7 @@ void buf_took(struct buf *b, size_t n)
     b->p[b->n] = '\0';
 }
 
-void buf_add(struct buf *b, struct str s)
+void buf_add_growing(struct buf *b, struct str s)
 {
     char *to = buf_room(b, s.n);
     if (to) {
@@ -80,15 +80,6 @@ void buf_add(struct buf *b, struct str s)
 void buf_addz(struct buf *b, const char *z)
 {
     buf_add(b, str_of(z));
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    char *to = buf_room(b, 1);
-    if (to) {
-        *to = c;
-        buf_took(b, 1);
-    }
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -8,6 +8,7 @@
 #include "core/base/str.h"
 
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *p; /* NUL-terminated whenever non-NULL */
@@ -21,9 +22,23 @@ void buf_reset(struct buf *b); /* empty, memory kept */
 bool buf_ok(const struct buf *b);
 struct str buf_str(const struct buf *b);
 
-void buf_add(struct buf *b, struct str s);
+/* Where there is no room yet, or no more: buf_add() as a whole. */
+void buf_add_growing(struct buf *b, struct str s);
+static inline void buf_add(struct buf *b, struct str s)
+{
+    if (s.n == 0 || s.n >= b->cap - b->n || b->failed) {
+        buf_add_growing(b, s);
+        return;
+    }
+    memcpy(b->p + b->n, s.p, s.n);
+    b->n += s.n;
+    b->p[b->n] = '\0';
+}
+static inline void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, (struct str){&c, 1});
+}
 void buf_addz(struct buf *b, const char *z);
-void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Makes room for n more bytes and returns where they go, or NULL; buf_took() says how many came. */
 char *buf_room(struct buf *b, size_t n);

@@ -163,16 +163,17 @@ void hmac_parts(struct hmac *h, const struct str *parts, size_t count, unsigned 
     g.n = 0;
     crypto_must(EVP_MAC_init(h->ctx, NULL, 0, NULL) == 1, "hmac");
     for (size_t i = 0; i < count; i++) {
-        unsigned char size[8];
-        for (int b = 0; b < 8; b++) {
-            size[b] = (unsigned char)((uint64_t)parts[i].n >> (56 - 8 * b));
-        }
+        const uint64_t n = parts[i].n;
+        const unsigned char size[8] = {(unsigned char)(n >> 56), (unsigned char)(n >> 48),
+                                       (unsigned char)(n >> 40), (unsigned char)(n >> 32),
+                                       (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+                                       (unsigned char)(n >> 8),  (unsigned char)n};
         gather(&g, size, sizeof size);
         gather(&g, parts[i].p, parts[i].n);
     }
-    size_t n = 0;
+    size_t made = 0;
     crypto_must(EVP_MAC_update(h->ctx, g.bytes, g.n) == 1, "hmac");
-    crypto_must(EVP_MAC_final(h->ctx, out, &n, 32) == 1 && n == 32, "hmac");
+    crypto_must(EVP_MAC_final(h->ctx, out, &made, 32) == 1 && made == 32, "hmac");
 }
 
 /* ---- PEM ---- */

@@ -161,13 +161,20 @@ static enum hl7_has get_below(const struct hl7_msg *m, const struct hl7_path *at
         (at->rep > 1 && !repetition_at(m, field, at->rep, &s))) {
         return HL7_ABSENT;
     }
-    unsigned below[2] = {at->comp ? at->comp : at->sub ? 1 : 0, at->sub};
-    char separators[2] = {m->d.component, m->d.sub};
-    for (int i = 0; i < 2 && below[i]; i++) {
+    unsigned comp = at->comp ? at->comp : at->sub ? 1 : 0;
+    if (comp) {
         if (is_null(s)) {
             return HL7_NULL;
         }
-        if (!piece_at(s, separators[i], below[i], &s)) {
+        if (!piece_at(s, m->d.component, comp, &s)) {
+            return HL7_ABSENT;
+        }
+    }
+    if (at->sub) {
+        if (is_null(s)) {
+            return HL7_NULL;
+        }
+        if (!piece_at(s, m->d.sub, at->sub, &s)) {
             return HL7_ABSENT;
         }
     }

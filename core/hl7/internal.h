@@ -57,10 +57,19 @@ struct hl7_msg {
 
 enum { HL7_NONE = -1 };
 
-uint32_t hl7_name(const char segment[3]);
+#define HL7_NAME(a, b, c)                                                                          \
+    ((uint32_t)(unsigned char)(a) << 16 | (uint32_t)(unsigned char)(b) << 8 | (unsigned char)(c))
+static inline uint32_t hl7_name(const char segment[3])
+{
+    return HL7_NAME(segment[0], segment[1], segment[2]);
+}
 bool hl7_is_name(const char *p); /* [A-Z][A-Z0-9][A-Z0-9] */
 /* MSH, FHS and BHS count their separator as field 1. */
-bool hl7_is_header(uint32_t name);
+static inline bool hl7_is_header(uint32_t name)
+{
+    return name == HL7_NAME('M', 'S', 'H') || name == HL7_NAME('F', 'H', 'S') ||
+           name == HL7_NAME('B', 'H', 'S');
+}
 /* MSH-1 and MSH-2 of a segment that begins here. */
 enum err_code hl7_read_delimiters(struct str msh, struct hl7_delimiters *out, struct err *e);
 

@@ -6,12 +6,6 @@
 
 const struct hl7_limits hl7_default_limits = {16u << 20, 100000};
 
-uint32_t hl7_name(const char segment[3])
-{
-    const unsigned char *s = (const unsigned char *)segment;
-    return (uint32_t)s[0] << 16 | (uint32_t)s[1] << 8 | s[2];
-}
-
 static bool is_upper(char c)
 {
     return c >= 'A' && c <= 'Z';
@@ -26,12 +20,6 @@ bool hl7_is_name(const char *p)
 {
     return is_upper(p[0]) && (is_upper(p[1]) || is_digit(p[1])) &&
            (is_upper(p[2]) || is_digit(p[2]));
-}
-
-bool hl7_is_header(uint32_t name)
-{
-    return name == ('M' << 16 | 'S' << 8 | 'H') || name == ('F' << 16 | 'H' << 8 | 'S') ||
-           name == ('B' << 16 | 'H' << 8 | 'S');
 }
 
 size_t hl7_leading(struct str raw)

@@ -343,7 +343,7 @@ static void drain(struct adapter *a)
     a->draining = true;
     scan_hints_free(a);
     helper_stop(&a->fetcher);
-    helper_stop(&a->unpacker);
+    unpack_stop(a);
 }
 
 const struct adapter_ops adapter_files = {.name = "files",

@@ -146,6 +146,7 @@ void jobs_soon(struct adapter *a, int64_t ms);
 /* ---- unpack.c ---- */
 bool unpack_wanted(const struct job *j);
 enum err_code unpack_start(struct job *j, struct err *e);
+void unpack_stop(struct adapter *a); /* it begins anew later */
 
 /* ---- fetch.c ---- */
 void fetch_turn(struct adapter *a); /* starts the fetcher when it is time */

@@ -50,10 +50,12 @@ static void limit_memory(int64_t more)
 
 static void in_child(const struct helper_work *w, int out, pid_t parent)
 {
-    static const int ours[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGPIPE};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
-        signal(ours[i], SIG_DFL);
+    /* A stop is meant for the parent, which lets us go on or kills us. */
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+        signal(ignored[i], SIG_IGN);
     }
+    signal(SIGCHLD, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || (out != OUT && dup2(out, OUT) != OUT)) {
         _exit(1);

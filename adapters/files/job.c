@@ -289,6 +289,11 @@ static void sleep_until_due(struct adapter *a, usec now)
     }
 }
 
+static bool may_submit(const struct adapter *a, const struct job *j, usec now)
+{
+    return j && j->state == JOB_READY && j->not_before <= now && !a->host_full && !a->draining;
+}
+
 void jobs_turn(struct adapter *a)
 {
     usec now = clock_mono();
@@ -303,11 +308,10 @@ void jobs_turn(struct adapter *a)
     if (j && j->state == JOB_UNPACKING && !a->unpacker) {
         unpacked(a, j);
     }
-    bool submitting = j && j->state == JOB_READY && j->not_before <= now;
-    if (submitting && !a->host_full && !a->draining) {
+    if (may_submit(a, j, now)) {
         submit(a, j);
     }
-    if (j && j->state == JOB_DONE) {
+    if (may_submit(a, j, now) || (j && j->state == JOB_DONE)) {
         jobs_soon(a, 0);
     } else {
         sleep_until_due(a, now);

@@ -383,3 +383,11 @@ enum err_code unpack_start(struct job *j, struct err *e)
                                      .memory = MEMORY};
     return helper_start(j->a->loop, &work, &j->a->unpacker, e);
 }
+
+void unpack_stop(struct adapter *a)
+{
+    helper_stop(&a->unpacker);
+    for (struct job *j = a->jobs; j; j = j->next) {
+        j->state = j->state == JOB_UNPACKING ? JOB_NEW : j->state;
+    }
+}

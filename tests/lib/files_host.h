@@ -292,6 +292,9 @@ static inline int host_teardown(void **state)
 {
     struct adapter_host *h = *state;
     adapter_files.stop(&h->adapter);
+    if (getuid() == 0 && seteuid(0) != 0) {
+        return -1;
+    }
     net_timer_free(&h->later);
     net_timer_free(&h->look);
     net_loop_free(&h->loop);

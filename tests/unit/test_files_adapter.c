@@ -470,6 +470,40 @@ static void a_folder_that_is_away_is_waited_for(void **state)
     run_until_away(h, 2);
 }
 
+static bool one_trouble(struct adapter_host *h)
+{
+    return counted(h, "troubles") == 1;
+}
+
+/* Root reads everything, so the test becomes somebody else; teardown becomes root again. */
+static void become_nobody(struct adapter_host *h)
+{
+    enum { NOBODY = 65534 };
+    if (geteuid() == 0) {
+        assert_int_equal(chown(h->home, NOBODY, NOBODY), 0);
+        assert_int_equal(chown(at(h, "in"), NOBODY, NOBODY), 0);
+        assert_int_equal(seteuid(NOBODY), 0);
+    }
+}
+
+static void a_file_that_cannot_be_opened_holds_nothing_up(void **state)
+{
+    struct adapter_host *h = of(state);
+    become_nobody(h);
+    write_file(h, "in/a.csv", STR("one"));
+    write_file(h, "in/b.csv", STR("two"));
+    assert_int_equal(chmod(at(h, "in/a.csv"), 0), 0);
+    begin(h, "complete", "rename");
+    run_until_given(h, 1);
+    run_until(h, one_trouble);
+    run_for_a_while(h);
+    assert_string_equal(h->given[0].name, "b.csv");
+    assert_int_equal(h->count, 1);
+    assert_int_equal(counted(h, "troubles"), 1);
+    assert_int_equal(chmod(at(h, "in/a.csv"), 0644), 0);
+    run_until_away(h, 2);
+}
+
 /* What comes back is another disk, without our folders. */
 static void our_folders_are_made_again(void **state)
 {
@@ -525,6 +559,39 @@ static void wrong_options_are_named(void **state)
                    rows[i].says);
         problems_release(&p);
     }
+}
+
+static void wrong_urls_are_named(void **state)
+{
+    struct adapter_host *h = of(state);
+    static const struct {
+        const char *url, *option, *value, *says;
+    } rows[] = {{"http://a@b/c/", "key", "k", "url must be like"},
+                {"sftp://a:s3cret@b/c/", "key", "k", "must not hold a password"},
+                {"sftp://b/c/", "key", "k", "needs the user"},
+                {"sftp://a@b/c/?x=1", "key", "k", "question mark"},
+                {"sftp://a@b/c/", "key", "", "needs key"},
+                {"sftp://a@b/c/", "known-hosts", "", "needs known-hosts"},
+                {"sftp://a@b/c/", "work", "", "needs work"},
+                {"sftp://a@b/c/", "remote-after", "burn", "remote-after must be"},
+                {"sftp://a@b/c/", "remote-archive", "../up", "remote-archive is"},
+                {"sftp://a@b/c/", "remote-archive", "/abs", "remote-archive is"}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct err e = {0};
+        set_options(h,
+                    (const char *const[]){"folder", "", "url", rows[i].url, "work", "w", "key", "k",
+                                          "known-hosts", "h", rows[i].option, rows[i].value, NULL});
+        assert_row(begin_with(h, &e) == ERR_CONFIG, rows[i].says);
+        assert_row(strstr(e.msg, rows[i].says) != NULL, e.msg);
+        assert_null(strstr(e.msg, "s3cret"));
+    }
+    struct problems p = {0};
+    set_options(h, (const char *const[]){"folder", "", "url", "sftp://a@b/c/", "work", "w", "key",
+                                         at(h, "none"), "known-hosts", at(h, "in"), NULL});
+    adapter_files.surroundings(h->options, "dari.xml", 7, &p);
+    assert_int_equal(p.count, 1);
+    assert_non_null(strstr(p.text, "dari.xml:7: key: "));
+    problems_release(&p);
 }
 
 static void dari_check_misses_the_folder(void **state)
@@ -646,9 +713,11 @@ int main(void)
         TEST(half_a_refusal),
         TEST(draining_takes_nothing_new),
         TEST(a_folder_that_is_away_is_waited_for),
+        TEST(a_file_that_cannot_be_opened_holds_nothing_up),
         TEST(our_folders_are_made_again),
         TEST(an_archive_that_cannot_be_written_holds_nothing_up),
         TEST(wrong_options_are_named),
+        TEST(wrong_urls_are_named),
         TEST(dari_check_misses_the_folder),
         TEST(two_feeds_do_not_share_a_work_folder),
         TEST(work_must_be_on_the_same_file_system),

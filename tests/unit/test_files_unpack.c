@@ -175,6 +175,36 @@ static void unpack_may_be_off(void **state)
     assert_string_equal(h->given[0].name, "x.zip");
 }
 
+static bool unpacking(struct adapter_host *h)
+{
+    const char *job = names_in(h, "in/.dari/working");
+    return job[0] && there(h, arena_printf(h->memory, "in/.dari/working/%s/out", job));
+}
+
+static int turns_left;
+static bool a_while(struct adapter_host *h)
+{
+    (void)h;
+    return --turns_left <= 0;
+}
+
+static void draining_in_the_middle_refuses_nothing(void **state)
+{
+    struct adapter_host *h = *state;
+    gzip_append(h, "a.csv.gz", STR("one"), 4000000);
+    assert_int_equal(rename(at(h, "a.csv.gz"), at(h, "in/a.csv.gz")), 0);
+    begin(h, "complete", "rename", "max-ratio", "1000000");
+    run_until(h, unpacking);
+    adapter_files.drain(h->adapter);
+    turns_left = 100;
+    run_until(h, a_while);
+    assert_string_equal(names_in(h, "in/.dari/error"), "");
+    stop_at_once(h);
+    begin(h, "complete", "rename", "max-ratio", "1000000");
+    run_until_away(h, 1);
+    assert_int_equal(h->given[0].size, 12000000);
+}
+
 /* ---- hostile ones ---- */
 
 static void make_bomb(struct adapter_host *h)
@@ -358,6 +388,7 @@ int main(void)
         TEST(a_workbook_is_not_unpacked),
         TEST(after_the_end_it_is_unpacked_again),
         TEST(unpack_may_be_off),
+        TEST(draining_in_the_middle_refuses_nothing),
         TEST(hostile_archives_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,9 +20,16 @@ FEEDS = """
   </feed>
   <feed name="remote" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
     <files url="sftp://USER@127.0.0.1:PORT{home}/server/%EB%82%B4%EB%B3%B4%EB%82%B4%EA%B8%B0" work="{home}/work" archive="{home}/archive"
-           known-hosts="{home}/known_hosts" key="{home}/sshd/user" min-age="200ms" stall-timeout="5s" PACE/>
+           LOGIN min-age="200ms" stall-timeout="5s" PACE/>
   </feed>
-""".replace("PACE", PACE)
+  <feed name="deleted" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
+    <files url="sftp://USER@127.0.0.1:PORT{home}/deleted/" work="{home}/work2" recursive="yes" complete="control" remote-after="delete"
+           match="*.hl7" LOGIN PACE/>
+  </feed>
+  <feed name="left" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
+    <files url="sftp://USER@127.0.0.1:PORT{home}/left/" work="{home}/work3" complete="rename" remote-after="leave" LOGIN PACE/>
+  </feed>
+""".replace("PACE", PACE).replace("LOGIN", 'known-hosts="{home}/known_hosts" key="{home}/sshd/user" passphrase-file="{home}/sshd/passphrase"')
 SERVER = "server/내보내기"
 PATIENT = "가나다라마바"  # must not be in any log
 
@@ -62,8 +69,8 @@ class Test:
     def idle(self, working):
         wait_for("nothing left in " + working, lambda: not os.listdir(working))
 
-    def said(self, what, over=False, since=0):
-        line = f"files.trouble{'-over' if over else ''} what={what}"
+    def said(self, what, over=False, since=0, feed="remote"):
+        line = f"feed:{feed} files.trouble{'-over' if over else ''} what={what}"
         return self.s.text()[since:].count(line + (" " if not over else "\n"))
 
     # ---- local folders ----
@@ -141,16 +148,16 @@ class Test:
         """The folder vanishes and comes back: said once each way, other feeds go on."""
         since = len(self.s.text())
         os.rename(self.inbox, self.inbox + ".away")
-        wait_for("the line", lambda: self.said("folder", since=since))
+        wait_for("the line", lambda: self.said("folder", since=since, feed="inbox"))
         self.tap.equal("another feed goes on", code(self.s.mllp().ask(message("AWAY-MLLP"))), "CA")
         time.sleep(0.5)
-        self.tap.equal("a folder that is away is said once", self.said("folder", since=since), 1)
+        self.tap.equal("a folder that is away is said once", self.said("folder", since=since, feed="inbox"), 1)
         check = self.s.run("check", "--config", self.s.config)
         self.tap.check("dari check says it", "folder: " in check.stderr and "inbox" in check.stderr, check.stderr)
         os.rename(self.inbox + ".away", self.inbox)
         put(self.inbox, "back.hl7", message("AWAY-BACK"))
         self.taken("AWAY-BACK", 1)
-        self.tap.equal("and once when it is back", self.said("folder", True, since), 1)
+        self.tap.equal("and once when it is back", self.said("folder", True, since, "inbox"), 1)
 
     # ---- SFTP ----
 
@@ -170,6 +177,34 @@ class Test:
         self.taken("SFTP-D", 1)
         wait_for("the server's archive", lambda: "archive/a b.hl7.2" in below(self.server))
         self.tap.check("nothing there is overwritten", True)
+
+    def other_ways(self):
+        """Folders below, control files, files that are deleted on the server or left there."""
+        deleted, left = os.path.join(self.s.home, "deleted"), os.path.join(self.s.home, "left")
+        put(deleted, "sub/deeper/a.hl7", message("DEL-1"))
+        put(deleted, "b.hl7", message("DEL-2"))
+        put(deleted, "sub/deeper/a.hl7.done", b"")
+        put(left, "c.hl7", message("LEFT-1"))
+        self.taken("DEL-1", 1)
+        self.taken("LEFT-1", 1)
+        wait_for("the file to be deleted", lambda: below(deleted) == ["b.hl7"])
+        put(left, "d.hl7", message("LEFT-2"))
+        self.taken("LEFT-2", 1)
+        own = os.path.join(self.s.home, "work2")
+        self.idle(os.path.join(own, "working"))
+        self.tap.equal("a file with its control file is taken from a folder below, and both are deleted there",
+                       (below(deleted), [f.split("/", 1)[1] for f in below(os.path.join(own, "archive"))], self.count("DEL-2")),
+                       (["b.hl7"], ["sub/deeper/a.hl7"], 0))
+        self.idle(os.path.join(self.s.home, "work3", "working"))
+        self.s.kill("feed:left")
+        time.sleep(1)
+        wait_for("the feed", lambda: self.s.pids().get("feed:left"))
+        put(left, "e.hl7", message("LEFT-3"))
+        self.taken("LEFT-3", 1)
+        self.idle(os.path.join(self.s.home, "work3", "working"))
+        self.tap.equal("files that stay there are fetched once, also after a restart",
+                       (below(left), [f.split("/", 1)[1] for f in below(os.path.join(self.s.home, "work3", "archive"))]),
+                       (["c.hl7", "d.hl7", "e.hl7"],) * 2)
 
     def cut(self, wire):
         """The line is cut twice in the middle of a file."""
@@ -302,7 +337,7 @@ def overlapping(entries, size):
 def test(tap):
     no_sshd = not sshd.PROGRAM
     with Site("files") as s:
-        for f in ("inbox", SERVER, "work", "archive"):
+        for f in ("inbox", SERVER, "work", "archive", "deleted", "left"):
             os.makedirs(os.path.join(s.home, f))
         server = wire = None
         feeds = FEEDS if not no_sshd else FEEDS[:FEEDS.index('<feed name="remote"')]
@@ -327,6 +362,7 @@ def test(tap):
                 tap.skip("SFTP", "no sshd here: deploy/setup.sh test installs it")
             else:
                 t.fetched()
+                t.other_ways()
                 t.cut(wire)
                 t.host_key(server, wire)
                 t.full()

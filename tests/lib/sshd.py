@@ -13,13 +13,18 @@ PROGRAM = next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if os.path
 
 
 class Sshd:
-    """host keys one and two; the user's key; everything in `home`."""
+    """Host keys one and two; the user's key, with a passphrase; everything in `home`."""
+
+    PASSPHRASE = "a long phrase"
 
     def __init__(self, home):
         self.home, self.port, self.process, self.key = home, free_port(), None, "one"
         os.makedirs(home)
         for name in ("one", "two", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self.path(name)], check=True)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", self.PASSPHRASE if name == "user" else "", "-C", "test",
+                            "-f", self.path(name)], check=True)
+        with open(self.path("passphrase"), "w", encoding="ascii") as f:
+            f.write(self.PASSPHRASE + "\n")
         shutil.copy(self.path("user.pub"), self.path("authorized"))
         if os.getuid() == 0:
             os.makedirs("/run/sshd", mode=0o755, exist_ok=True)  # sshd insists on it as root

@@ -41,6 +41,7 @@ struct foreign_handlers {
     /* For a job that writes: the next set of parameters. False: there is none; on an error the
      * owner says so in done(). At the same time: all sets given before are to be committed. */
     bool (*next)(void *ctx, struct cell *params, size_t n);
+    void (*marked)(void *ctx, int64_t rows);      /* so many rows were changed by some of them */
     void (*done)(void *ctx, const struct err *e); /* NULL: to the end */
 };
 

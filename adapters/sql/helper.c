@@ -29,6 +29,7 @@ struct helper {
     bool writes, wide, hex;
     enum charset charset;
     uint32_t timeout_s, max_row;
+    uint32_t changed;              /* rows, since the last commit */
     struct arena *arena, *scratch; /* of the command at hand, of one value */
     struct buf in, out;
     SQLSMALLINT types[FOREIGN_COLUMNS];
@@ -489,6 +490,18 @@ static bool do_query(struct helper *h, struct talk_frame *f)
     return true;
 }
 
+/* A driver that cannot count is believed. */
+static bool do_execute(struct helper *h, struct talk_frame *f)
+{
+    SQLLEN n = -1;
+    SQLFreeStmt(h->stmt, SQL_CLOSE);
+    if (!bind(h, f) || !execute(h)) {
+        return false;
+    }
+    h->changed += !SQL_SUCCEEDED(SQLRowCount(h->stmt, &n)) || n != 0;
+    return true;
+}
+
 static bool do_commit(struct helper *h)
 {
     SQLFreeStmt(h->stmt, SQL_CLOSE);
@@ -496,7 +509,11 @@ static bool do_commit(struct helper *h)
         say_diagnosis(h, SQL_HANDLE_DBC, h->dbc, false, STR(""));
         return false;
     }
-    say(h, TALK_COMMITTED);
+    size_t at = talk_begin(&h->out, TALK_COMMITTED);
+    talk_number(&h->out, h->changed);
+    talk_end(&h->out, at);
+    flush(h);
+    h->changed = 0;
     return true;
 }
 
@@ -516,8 +533,7 @@ static bool obey(struct helper *h, struct talk_frame *f)
         say(h, TALK_PREPARED);
         return true;
     case TALK_EXECUTE:
-        SQLFreeStmt(h->stmt, SQL_CLOSE);
-        return bind(h, f) && execute(h);
+        return do_execute(h, f);
     case TALK_COMMIT:
         return do_commit(h);
     case TALK_OPENED:

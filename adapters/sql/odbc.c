@@ -333,6 +333,17 @@ static void got_row(struct foreign *s, struct talk_frame *f)
     }
 }
 
+static void got_committed(struct foreign *s, struct talk_frame *f)
+{
+    s->h->marked(s->ctx, talk_read_number(f));
+    if (s->last) {
+        s->stopped = true;
+        let_go(s);
+    } else {
+        send_keys(s);
+    }
+}
+
 /* Only what fits the state we are in; anything else is a helper gone mad. */
 static void got_frame(struct foreign *s, struct talk_frame *f)
 {
@@ -344,12 +355,13 @@ static void got_frame(struct foreign *s, struct talk_frame *f)
         got_columns(s, f);
     } else if (f->type == TALK_ROW && s->opened) {
         got_row(s, f);
-    } else if ((f->type == TALK_END && s->told_columns) ||
-               (f->type == TALK_COMMITTED && s->job->writes && s->last)) {
+    } else if (f->type == TALK_END && s->told_columns) {
         s->stopped = true;
         let_go(s);
-    } else if ((f->type == TALK_PREPARED || f->type == TALK_COMMITTED) && s->job->writes) {
+    } else if (f->type == TALK_PREPARED && s->job->writes) {
         send_keys(s);
+    } else if (f->type == TALK_COMMITTED && s->job->writes) {
+        got_committed(s, f);
     } else {
         f->broken = true;
     }

@@ -71,7 +71,7 @@ static enum err_code start_job(struct adapter *a, const struct statement *statem
 {
     const struct sql_options *o = a->options;
     a->failed = (struct err){0};
-    a->rows = a->again = 0;
+    a->rows = a->again = a->changed = 0;
     a->cut = false;
     a->began = clock_now();
     a->began_mono = clock_mono();
@@ -95,6 +95,7 @@ static enum err_code start_job(struct adapter *a, const struct statement *statem
 static void next_round(struct adapter *a, bool now)
 {
     no_trouble(a);
+    a->resumed = false;
     a->next = now ? 0 : a->next;
     wait_in(a, PHASE_WAITING, 0);
 }
@@ -253,6 +254,11 @@ static bool next_keys(void *ctx, struct cell *params, size_t n)
     return spill_keys_next(a->spill, params, n, &more, &a->failed) == ERR_NONE && more;
 }
 
+static void marked(void *ctx, int64_t rows)
+{
+    ((struct adapter *)ctx)->changed += rows;
+}
+
 static void marking_done(void *ctx, const struct err *failed)
 {
     struct adapter *a = ctx;
@@ -262,11 +268,18 @@ static void marking_done(void *ctx, const struct err *failed)
         wait_in(a, PHASE_MARKING_LATER, trouble(a, &e));
         return;
     }
-    adapter_count(a->host, "sql_rows_marked", a->ready.rows);
+    if (a->changed == 0 && !a->resumed) {
+        log_warn("sql.nothing-marked",
+                 "rows=%lld hint=\"the taken statement changed no row: rows that "
+                 "are not marked come again, and with others become events again\"",
+                 (long long)a->ready.rows);
+    }
+    adapter_count(a->host, "sql_rows_marked", a->changed);
     round_over(a);
 }
 
-static const struct foreign_handlers marking_handlers = {.next = next_keys, .done = marking_done};
+static const struct foreign_handlers marking_handlers = {
+    .next = next_keys, .marked = marked, .done = marking_done};
 
 static void mark_taken(struct adapter *a)
 {
@@ -341,7 +354,7 @@ void poll_begin(struct adapter *a)
             log_err(LOG_WARN_, "sql.polled", &e);
         }
     }
-    bool ready = spill_ready(a->spill, &a->ready);
+    bool ready = a->resumed = spill_ready(a->spill, &a->ready);
     if (ready) {
         log_info("sql.resumed", "rows=%lld", (long long)a->ready.rows);
     }

@@ -1,7 +1,7 @@
 /* PostgreSQL, without blocking: libpq's socket is watched by our loop. */
 #include "adapters/sql/foreign.h"
 
-#include "core/base/clock.h"
+#include "core/base/num.h"
 
 #include <libpq-fe.h>
 
@@ -68,16 +68,12 @@ static void fail_connection(struct foreign *s, const char *what)
     finish(s);
 }
 
-/* Only the first is meant; those after it follow from it. */
 static void fail_result(struct foreign *s, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    if (s->failed.code != ERR_NONE) {
-        return;
-    }
     if (!state) {
-        ERR(&s->failed, ERR_DB, 0, "the connection was lost");
+        ERR(&s->failed, ERR_DB, 0, "the connection was lost, or the query is no SELECT");
     } else {
         ERR(&s->failed, ERR_DB, 0, "the database refused the %s (%s)%s%s",
             s->job->writes ? "taken statement" : "query", state,
@@ -241,14 +237,25 @@ static bool tell_row(struct foreign *s, const PGresult *res)
     return s->h->row(s->ctx, cells, s->columns);
 }
 
+static int64_t affected(const PGresult *res)
+{
+    int64_t n = 0;
+    /* libpq only reads it; its prototype is older than const */
+    const char *text = PQcmdTuples((PGresult *)(uintptr_t)res);
+    return num_i64(str_of(text), 0, INT64_MAX, &n, NULL) == ERR_NONE ? n : 0;
+}
+
 /* False: it is over. */
 static bool take_result(struct foreign *s, const PGresult *res)
 {
     ExecStatusType st = PQresultStatus(res);
     bool rows = st == PGRES_SINGLE_TUPLE || st == PGRES_TUPLES_OK;
     if (!rows && st != PGRES_COMMAND_OK) {
-        fail_result(s, res);
-        return true; /* read on to its end */
+        fail_result(s, res); /* or a COPY: there is no end to read on to */
+        return false;
+    }
+    if (s->step == STEP_EXECUTE) {
+        s->h->marked(s->ctx, affected(res));
     }
     if (s->step != STEP_QUERY) {
         return true;
@@ -280,10 +287,6 @@ static void take_results(struct foreign *s)
             return;
         }
         PGresult *res = PQgetResult(s->conn);
-        if (!res && s->failed.code != ERR_NONE) {
-            finish(s);
-            return;
-        }
         if (!res) {
             next_step(s);
             return; /* what was sent is answered later */
@@ -397,6 +400,13 @@ static bool open_connection(struct foreign *s)
     return s->conn != NULL;
 }
 
+/* What the server raises may be about patients; libpq would print it. */
+static void no_notice(void *ctx, const PGresult *res)
+{
+    (void)ctx;
+    (void)res;
+}
+
 /* A bad connection string is told of by the first callback too: one way for all errors. */
 static enum err_code pq_start(struct net_loop *l, const struct foreign_job *job,
                               const struct foreign_handlers *h, void *ctx, struct foreign **out,
@@ -419,6 +429,7 @@ static enum err_code pq_start(struct net_loop *l, const struct foreign_job *job,
         code = ERR(e, ERR_DB, 0, "could not connect: %.*s", STR_ARG(text));
     } else {
         PQsetnonblocking(s->conn, 1);
+        PQsetNoticeReceiver(s->conn, no_notice, NULL);
         s->watch = net_watch_new(l, PQsocket(s->conn), on_socket, s);
         code = s->watch ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a connection");
     }

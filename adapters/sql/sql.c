@@ -42,7 +42,7 @@ static const struct option_row rows[] = {
      "rows of one result; more come with the next one, a snapshot is refused"},
     {"max-size", OPTION_SIZE, "4g", 64 * 1024, 1024 * GIB, AT(max_size),
      "bytes of one result, likewise"},
-    {"max-row", OPTION_SIZE, "16m", 1024, 256 * 1024 * 1024, AT(max_row), "bytes of one row"},
+    {"max-row", OPTION_SIZE, "4m", 1024, 256 * 1024 * 1024, AT(max_row), "bytes of one row"},
     {NULL, OPTION_TEXT, NULL, 0, 0, 0, NULL}};
 
 const struct foreign_kind *sql_kind(const struct sql_options *o)

@@ -65,6 +65,8 @@ struct adapter {
     usec began, began_mono;
     int64_t rows, again; /* written; skipped as taken before */
     bool cut;
+    bool resumed;    /* the spill in hand is from before the start */
+    int64_t changed; /* rows, by the taken statement */
     size_t mark_column, key_columns[STATEMENT_PLACES];
 
     struct {

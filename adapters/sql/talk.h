@@ -7,7 +7,7 @@
  *                   QUERY sql n value…
  *                   PREPARE sql · EXECUTE n value… · COMMIT
  *     helper → we   OPENED · COLUMNS n name… · ROW n value… · END
- *                   PREPARED · COMMITTED
+ *                   PREPARED · COMMITTED rows-changed
  *                   FAILED stage sqlstate text      (no sqlstate: the helper's own words)
  *
  * The helper works through them one after the other; it writes only what was asked for.

@@ -255,6 +255,13 @@ SQLRETURN SQLExecute(SQLHSTMT stmt)
     return SQL_SUCCESS;
 }
 
+SQLRETURN SQLRowCount(SQLHSTMT stmt, SQLLEN *n)
+{
+    (void)stmt;
+    *n = strcmp(fake.what, "none") != 0;
+    return SQL_SUCCESS;
+}
+
 SQLRETURN SQLNumResultCols(SQLHSTMT stmt, SQLSMALLINT *n)
 {
     (void)stmt;

@@ -132,9 +132,14 @@ def refusals(tap, w):
                  ("mark=a", "mark-start=0"), "row 2 of the result: no mark"),
                 ("a mark that is no column", "SELECT 1 AS a WHERE 1 > CAST(:mark AS int)", ("mark=b", "mark-start=0"), "no column b"),
                 ("a statement without rows", "SET work_mem = 1000", (), "refused" if via == "odbc" else "must be a SELECT"),
+                ("no end of a COPY", "COPY (SELECT 1) TO STDOUT", (), "refused" if via == "odbc" else "no SELECT"),
                 ("its own time-out", "SELECT pg_sleep(30)::text AS a", ("timeout=300ms",), "(57014)")):
             status, files, log, _ = w.ask(via, query, *options)
             tap.check(f"{via}: {name}", status == 1 and not files and says in log and "홍길동" not in log, log[-500:])
+    w.sql("CREATE FUNCTION talk() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'it is 홍길동'; RETURN 1; END $$")
+    for via in ("libpq", "odbc"):
+        status, files, log, _ = w.ask(via, "SELECT talk() AS a")
+        tap.check(f"{via}: what the server says goes nowhere", files == [b"a\n1\n"] and "홍길동" not in log, log)
     status, files, log, _ = w.ask("libpq", "SELECT '\\x00ff'::bytea AS b", "binary=hex")
     tap.equal("libpq: binary as hex", files, [b"b\n00ff\n"])
     status, files, log, _ = w.ask("odbc", "SELECT '\\x00ff'::bytea AS b", "binary=hex")

@@ -281,6 +281,32 @@ static bool rows_marked(const struct adapter_host *h)
     return counted(h, "sql_rows_marked") > 0;
 }
 
+static void log_to(const char *name, int *kept)
+{
+    FILE *f = fopen(in_folder(name), "we");
+    assert_non_null(f);
+    fflush(stderr);
+    *kept = dup(2);
+    dup2(fileno(f), 2);
+    fclose(f);
+}
+
+static void log_back(int kept)
+{
+    dup2(kept, 2);
+    close(kept);
+}
+
+static bool logged(const char *name, const char *what)
+{
+    struct arena *a = arena_new(0);
+    struct str text = {0};
+    assert_int_equal(file_read(a, in_folder(name), 1 << 20, &text, NULL), ERR_NONE);
+    bool found = text.n && strstr(text.p, what);
+    arena_free(&a);
+    return found;
+}
+
 /* ---- what goes right ---- */
 
 static void a_snapshot_is_handed_over_each_time(void **state)
@@ -375,6 +401,24 @@ static void marking_is_tried_until_it_is_done(void **state)
     run_until(h, rows_marked);
     assert_true(holds("log", "1\n2\n3\n"));
     assert_string_equal(h->files[0], h->files[1]);
+}
+
+static bool nothing_marked_said(const struct adapter_host *h)
+{
+    (void)h;
+    return logged("said", "sql.nothing-marked rows=3");
+}
+
+static void a_statement_that_marks_nothing_is_told_of(void **state)
+{
+    struct adapter_host *h = *state;
+    int kept;
+    set(h, "taken", "UPDATE t SET taken = 1 WHERE id = :id");
+    does("none", 3);
+    log_to("said", &kept);
+    start(h);
+    run_until(h, nothing_marked_said);
+    log_back(kept);
 }
 
 static void the_clock_is(const char *instant)
@@ -490,32 +534,6 @@ static const struct {
     {"value", "refused the query (22018)\""},
     {"long", "longer than max-row"},
 };
-
-static void log_to(const char *name, int *kept)
-{
-    FILE *f = fopen(in_folder(name), "we");
-    assert_non_null(f);
-    fflush(stderr);
-    *kept = dup(2);
-    dup2(fileno(f), 2);
-    fclose(f);
-}
-
-static void log_back(int kept)
-{
-    dup2(kept, 2);
-    close(kept);
-}
-
-static bool logged(const char *name, const char *what)
-{
-    struct arena *a = arena_new(0);
-    struct str text = {0};
-    assert_int_equal(file_read(a, in_folder(name), 1 << 20, &text, NULL), ERR_NONE);
-    bool found = text.n && strstr(text.p, what);
-    arena_free(&a);
-    return found;
-}
 
 /* The next one comes as if nothing had been; of values and passwords nothing is said. */
 static void a_driver_that_fails_is_a_failed_query(void **state)
@@ -714,6 +732,7 @@ int main(int argc, char **argv)
         TEST(a_snapshot_is_never_a_part),
         TEST(rows_are_marked_after_the_commit),
         TEST(marking_is_tried_until_it_is_done),
+        TEST(a_statement_that_marks_nothing_is_told_of),
         TEST(times_of_the_day),
         TEST(a_full_host_gets_it_later),
         TEST(what_was_complete_comes_first),

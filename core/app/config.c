@@ -2,6 +2,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/num.h"
 #include "core/store/migrate.h"
 #include "core/intake/senders.h"
 #include "core/xml/xml.h"
@@ -132,7 +133,8 @@ static const struct option_row feed_rows[] = {
     {"rows", OPTION_TEXT, "append", 0, 0, FEED_AT(rows),
      "append: every row of a file is news; snapshot: a file is the whole state, changes are news"},
     {"covers", OPTION_TEXT, "nothing", 0, 0, FEED_AT(covers),
-     "all: a row that a snapshot no longer has is gone; nothing: it may just be left out"},
+     "which rows that a snapshot no longer has are gone: nothing, all, or COLUMN FROM..TO: those "
+     "whose day lies so many days from today, like appt_date 0..30"},
     {"max-gone", OPTION_INT, "25", 0, 100, FEED_AT(max_gone),
      "per cent of the rows that may be gone at once; more are left as they are, and told about"},
     {"delimiter", OPTION_TEXT, "", 0, 1, FEED_AT(delimiter),
@@ -299,14 +301,36 @@ static bool read_choice(struct reader *r, const struct xml_node *n, const char *
     return is;
 }
 
+/* "nothing", "all", "appt_date 0..30" */
+static void read_covers(struct reader *r, const struct xml_node *n, const char *value,
+                        struct snapshot_covers *out)
+{
+    struct str rest = str_of(value);
+    size_t blank = str_find(rest, ' ', 0), dots = str_find(rest, '.', blank);
+    *out = (struct snapshot_covers){.any = strcmp(value, "nothing") != 0};
+    if (!out->any || strcmp(value, "all") == 0) {
+        return;
+    }
+    out->column = arena_z(r->a, str_cut(rest, 0, blank));
+    if (!out->column || dots + 1 >= rest.n || rest.p[dots + 1] != '.' ||
+        num_i64(str_cut(rest, blank + 1, dots), -36500, 36500, &out->from, NULL) != ERR_NONE ||
+        num_i64(str_cut(rest, dots + 2, rest.n), -36500, 36500, &out->to, NULL) != ERR_NONE ||
+        out->from > out->to) {
+        problem_add(r->p, r->path, xml_line(n),
+                    "covers=\"%s\": write nothing, all, or COLUMN FROM..TO in days from today, "
+                    "like appt_date 0..30",
+                    value);
+    }
+}
+
 static void read_table(struct reader *r, const struct xml_node *n, const struct feed_options *o,
                        struct config_feed *f)
 {
     bool tab = strcmp(o->delimiter, "tab") == 0;
     f->snapshot = read_choice(r, n, "rows", o->rows, "snapshot", "append");
-    f->covers_all = read_choice(r, n, "covers", o->covers, "all", "nothing");
-    if (f->covers_all && !f->snapshot) {
-        problem_add(r->p, r->path, xml_line(n), "covers=\"all\" needs rows=\"snapshot\"");
+    read_covers(r, n, o->covers, &f->covers);
+    if (f->covers.any && !f->snapshot) {
+        problem_add(r->p, r->path, xml_line(n), "covers needs rows=\"snapshot\"");
     }
     if (o->delimiter[0] && !tab && (o->delimiter[1] || !strchr(",;|", o->delimiter[0]))) {
         problem_add(r->p, r->path, xml_line(n), "delimiter=\"%s\": write , or ; or | or tab",

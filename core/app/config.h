@@ -10,6 +10,7 @@
 #include "core/adapter.h"
 #include "core/base/charset.h"
 #include "core/base/problem.h"
+#include "core/intake/covers.h"
 #include "core/intake/silence.h"
 #include "core/store/db.h"
 
@@ -31,11 +32,12 @@ struct config_feed {
     int64_t max_group;       /* messages in one commit */
     const char *senders;     /* which certificate speaks for whom, "": any */
     int64_t max_parts, max_whole, parts_wait_ms; /* of messages in several parts */
-    bool snapshot, covers_all; /* of tables: a file is the whole state; what it lacks is gone */
-    int64_t max_gone;          /* per cent of its rows that one snapshot may lack */
-    char delimiter;            /* 0: found out */
-    int header_row;            /* 0: found out */
-    const char *sheet;         /* NULL: found out */
+    bool snapshot;                               /* of tables: a file is the whole state */
+    struct snapshot_covers covers;               /* what it lacks of these is gone */
+    int64_t max_gone;  /* per cent of its rows that one snapshot may lack */
+    char delimiter;    /* 0: found out */
+    int header_row;    /* 0: found out */
+    const char *sheet; /* NULL: found out */
     struct silence_rule silence;
     const char *spool; /* folder of what was answered while the database was away */
     int64_t spool_max; /* bytes; 0: none, such messages are refused for the time being */

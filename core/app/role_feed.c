@@ -189,7 +189,7 @@ static enum err_code begin(struct feed *f, struct err *e)
         .max_whole = c->max_whole,
         .max_message = MAX_MESSAGE,
         .snapshot = c->snapshot,
-        .covers_all = c->covers_all,
+        .covers = c->covers,
         .max_gone = c->max_gone,
         .table = {.delimiter = c->delimiter, .header_row = c->header_row, .sheet = c->sheet},
         .spool = c->spool,

@@ -155,8 +155,10 @@ static void forget(struct adapter_host *h, struct import *i)
     i->at = i->unchanged = 0;
     i->held_count = i->held_next = 0;
     i->unreadable = 0;
-    i->gone = NULL;
-    i->gone_count = i->gone_room = i->gone_next = i->known_count = 0;
+    i->gone = i->past = (struct gone_keys){.keys = NULL};
+    i->gone_next = 0;
+    i->known_count = 0;
+    i->paged = false;
     i->note[0] = '\0';
 }
 
@@ -188,6 +190,8 @@ static enum err_code args(struct adapter_host *h, struct import *i, struct db_ar
         return import_commit_args(h, i, a, q, st, e);
     case IMPORT_PAGE:
         return import_page_args(i, q, st);
+    case IMPORT_FORGET:
+        return import_forget_args(h, i, a, q, st, e);
     case IMPORT_FETCH:
         return import_fetch_args(h, i, a, q, st, e);
     case IMPORT_TELL:
@@ -417,6 +421,9 @@ void import_done(struct adapter_host *h, struct db_rows *rows, const struct err 
         break;
     case IMPORT_PAGE:
         import_paged(h, i, rows);
+        break;
+    case IMPORT_FORGET:
+        import_forgot(i);
         break;
     case IMPORT_FETCH:
         import_fetched(h, i, rows);

@@ -5,6 +5,8 @@ DB_STATEMENT(
     import_open,
     "SELECT no, turn, known, position FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
 
+#define NO_DAY INT64_MIN /* no day of all time */
+
 /* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
 DB_STATEMENT(
     import_commit,
@@ -38,12 +40,13 @@ DB_STATEMENT(
     "mapped = b.mapped + c.mapped, ignored = b.ignored + c.ignored, "
     "rejected = b.rejected + c.rejected, duplicates = b.duplicates + c.duplicates, "
     "events = b.events + c.events FROM c WHERE b.site = $1 AND b.no = $16), "
-    "s AS (INSERT INTO dari.snapshot AS s (site, feed, key, digest, day, no) "
-    "SELECT $1, $2, u.key, u.digest, ($3 AT TIME ZONE 'UTC')::date, g.no FROM g JOIN "
-    "unnest($20::bytea[], $21::bytea[]) WITH ORDINALITY AS u(key, digest, ord) USING (ord) "
+    "s AS (INSERT INTO dari.snapshot AS s (site, feed, key, digest, day, no, on_day) "
+    "SELECT $1, $2, u.key, u.digest, ($3 AT TIME ZONE 'UTC')::date, g.no, nullif(u.on_day, $23) "
+    "FROM g JOIN unnest($20::bytea[], $21::bytea[], $22::bigint[]) "
+    "WITH ORDINALITY AS u(key, digest, on_day, ord) USING (ord) "
     "WHERE g.outcome <> 1 AND u.key IS NOT NULL "
     "ON CONFLICT (site, feed, key) DO UPDATE SET digest = excluded.digest, day = excluded.day, "
-    "no = excluded.no) "
+    "no = excluded.no, on_day = excluded.on_day) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
 /* Of rows that are gone: they were not read, and are forgotten. */
@@ -101,9 +104,9 @@ enum err_code import_commit_args(const struct adapter_host *h, const struct impo
 {
     bool snapshot = i->snapshot.seen != NULL;
     struct db_array *states = db_array_new(a), *events = db_array_new(a), *keys = db_array_new(a),
-                    *digests = db_array_new(a);
+                    *digests = db_array_new(a), *days = db_array_new(a);
     const struct db_statement *group;
-    if (!states || !events || !keys || !digests) {
+    if (!states || !events || !keys || !digests || !days) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
     for (const struct job *j = i->group.first; j; j = j->next) {
@@ -111,6 +114,7 @@ enum err_code import_commit_args(const struct adapter_host *h, const struct impo
         db_array_i64(states, snapshot || j->number > i->position ? (int64_t)m->state : -1);
         db_array_i64(events, m->state == MAPPING_MAPPED ? (int64_t)m->count : 0);
         add_key(keys, digests, j->held);
+        db_array_i64(days, j->held && j->held->has_day ? j->held->day : NO_DAY);
     }
     enum err_code rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
     *st = snapshot ? &import_commit_snapshot : &import_commit;
@@ -123,6 +127,8 @@ enum err_code import_commit_args(const struct adapter_host *h, const struct impo
         arg_i64(q, i->unchanged);
         arg_array(q, keys);
         arg_array(q, digests);
+        arg_array(q, days);
+        arg_i64(q, NO_DAY);
     }
     return rc;
 }
@@ -138,7 +144,8 @@ enum err_code import_tell_args(const struct adapter_host *h, const struct import
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
     for (size_t k = 0; k < i->told; k++) {
-        db_array_bytes(keys, (struct str){(const char *)i->gone[i->gone_next + k].key, ROW_KEY});
+        db_array_bytes(keys,
+                       (struct str){(const char *)i->gone.keys[i->gone_next + k].key, ROW_KEY});
     }
     if (!i->group.first) {
         *st = &import_forget;
@@ -157,6 +164,24 @@ enum err_code import_tell_args(const struct adapter_host *h, const struct import
     arg_i64(q, i->no);
     arg_array(q, keys);
     return rc;
+}
+
+enum err_code import_forget_args(const struct adapter_host *h, const struct import *i,
+                                 struct arena *a, struct db_args *q, const struct db_statement **st,
+                                 struct err *e)
+{
+    struct db_array *keys = db_array_new(a);
+    if (!keys) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for rows that are past");
+    }
+    for (size_t k = 0; k < i->past.count; k++) {
+        db_array_bytes(keys, (struct str){(const char *)i->past.keys[k].key, ROW_KEY});
+    }
+    *st = &import_forget;
+    arg_z(q, h->s.site);
+    arg_z(q, h->s.feed);
+    arg_array(q, keys);
+    return ERR_NONE;
 }
 
 enum err_code import_close_args(const struct adapter_host *h, const struct import *i,

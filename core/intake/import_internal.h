@@ -15,9 +15,15 @@ enum import_stage {
     IMPORT_COMPARE, /* of rows with the snapshot before */
     IMPORT_COMMIT,  /* of a group */
     IMPORT_PAGE,    /* which rows of the snapshot before are gone */
+    IMPORT_FORGET,  /* those of days that are past */
     IMPORT_FETCH,   /* what they were */
     IMPORT_TELL,    /* committing messages that they are gone */
     IMPORT_CLOSE    /* it is at its end, or refused */
+};
+
+struct gone_keys {
+    struct gone_key *keys;
+    size_t count, room;
 };
 
 struct import {
@@ -58,12 +64,13 @@ struct import {
     struct held *held;
     size_t held_count, held_next;
     int64_t unreadable; /* rows without a key that can be trusted: nothing is called gone then */
-    struct gone_key *gone;
-    size_t gone_count, gone_room, gone_next;
+    struct gone_keys gone, past; /* past: no longer covered, only forgotten */
+    size_t gone_next;
     size_t told;                 /* so many of them are in the statement under way */
     unsigned char page[ROW_KEY]; /* the last key of the page before */
-    int64_t known_count;
-    char note[160]; /* of a file that was taken: what was left undone, and why */
+    bool paged;                  /* there was a page before */
+    int64_t known_count;         /* of rows that the file covers */
+    char note[160];              /* of a file that was taken: what was left undone, and why */
 
     struct arena *replies_arena; /* of an HL7 batch */
     struct str *replies;
@@ -93,6 +100,7 @@ enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t n
 void import_paged(struct adapter_host *h, struct import *i, struct db_rows *rows);
 void import_fetched(struct adapter_host *h, struct import *i, struct db_rows *rows);
 void import_told(struct import *i);
+void import_forgot(struct import *i);
 enum err_code import_page_args(const struct import *i, struct db_args *q,
                                const struct db_statement **st);
 enum err_code import_fetch_args(const struct adapter_host *h, const struct import *i,
@@ -111,6 +119,9 @@ enum err_code import_commit_args(const struct adapter_host *h, const struct impo
 enum err_code import_tell_args(const struct adapter_host *h, const struct import *i,
                                struct arena *a, struct db_args *q, const struct db_statement **st,
                                struct err *e);
+enum err_code import_forget_args(const struct adapter_host *h, const struct import *i,
+                                 struct arena *a, struct db_args *q, const struct db_statement **st,
+                                 struct err *e);
 enum err_code import_close_args(const struct adapter_host *h, const struct import *i,
                                 struct arena *a, struct db_args *q, const struct db_statement **st);
 

@@ -21,7 +21,10 @@ static enum err_code open_source(struct adapter_host *h, struct import *i, struc
     enum err_code rc = source_open(i->path, &s, &i->source, e);
     const struct table *t = rc == ERR_NONE ? source_table(i->source) : NULL;
     if (rc == ERR_NONE && t && h->s.snapshot) {
-        i->snapshot = (struct snapshot){.site = h->s.site, .feed = h->s.feed, .keys = h->s.keys};
+        i->snapshot = (struct snapshot){.site = h->s.site,
+                                        .feed = h->s.feed,
+                                        .keys = h->s.keys,
+                                        .day_column = h->s.covers.column};
         return snapshot_begin(&i->snapshot, i->reading, t, e);
     }
     if (rc == ERR_NONE && !source_batch(i->source)) {
@@ -195,7 +198,7 @@ static enum err_code read_snapshot(struct adapter_host *h, struct import *i, str
 
 static enum import_stage after_end(const struct adapter_host *h, struct import *i)
 {
-    return is_snapshot(i) && h->s.covers_all ? IMPORT_PAGE : IMPORT_CLOSE;
+    return is_snapshot(i) && h->s.covers.any ? IMPORT_PAGE : IMPORT_CLOSE;
 }
 
 /* Messages before an error are committed before it counts. */

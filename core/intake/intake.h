@@ -30,6 +30,7 @@
 #include "core/adapter.h"
 #include "core/base/charset.h"
 #include "core/crypto/keys.h"
+#include "core/intake/covers.h"
 #include "core/intake/generation.h"
 #include "core/net/net.h"
 #include "core/table/table.h"
@@ -47,9 +48,9 @@ struct intake_settings {
     const char *senders; /* which certificate speaks for whom (senders.h); NULL or "": any */
     const char *(*conninfo)(void *ctx, struct arena *a, struct err *e);
     void *conninfo_ctx;
-    bool snapshot;    /* a table is the whole state each time: only changes are news, */
-    bool covers_all;  /* and what it lacks is gone, */
-    int64_t max_gone; /* if that is not more than so many per cent */
+    bool snapshot; /* a table is the whole state each time: only changes are news, */
+    struct snapshot_covers covers; /* and what it lacks of these is gone, */
+    int64_t max_gone;              /* if that is not more than so many per cent */
     struct table_settings table;
     const char *spool;    /* folder of the local spool */
     int64_t spool_max;    /* bytes; 0: none */

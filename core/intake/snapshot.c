@@ -1,6 +1,7 @@
 #include "core/intake/snapshot.h"
 
 #include "core/base/buf.h"
+#include "core/mapping/convert.h"
 #include "core/table/row.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ DB_STATEMENT(
     "AND x.feed = $2 AND x.key = u.key OFFSET 0) AS s "
     "LEFT JOIN LATERAL (SELECT y.id, y.sealed FROM dari.message y WHERE s.digest <> u.digest "
     "AND y.site = $1 AND y.day = s.day AND y.no = s.no OFFSET 0) AS m ON true");
-DB_STATEMENT(snapshot_page, "SELECT key FROM dari.snapshot WHERE site = $1 AND feed = $2 "
+DB_STATEMENT(snapshot_page, "SELECT key, on_day FROM dari.snapshot WHERE site = $1 AND feed = $2 "
                             "AND key > $3 ORDER BY key LIMIT $4");
 DB_STATEMENT(snapshot_gone_rows,
              "SELECT u.i, m.id, m.sealed FROM unnest($3::bytea[]) WITH ORDINALITY AS u(key, i), "
@@ -47,6 +48,20 @@ static bool is_declared(const struct header_names *names, struct arena *a, struc
     return c && c->declared;
 }
 
+/* Where the column of that name is, s->columns when it is not there. */
+static size_t column_named(const struct snapshot *s, struct arena *a,
+                           const struct header_names *names)
+{
+    const struct header_column *c = names ? header_named(names, str_of(s->day_column)) : NULL;
+    for (size_t i = 0; c && i < s->columns; i++) {
+        struct header_key k = header_key(a, s->header[i]);
+        if (k.text.p && header_find(names, &k) == c) {
+            return i;
+        }
+    }
+    return s->columns;
+}
+
 enum err_code snapshot_begin(struct snapshot *s, struct arena *a, const struct table *t,
                              struct err *e)
 {
@@ -64,6 +79,10 @@ enum err_code snapshot_begin(struct snapshot *s, struct arena *a, const struct t
                    "the mapping names no <key columns>: rows of a snapshot cannot be told apart");
     }
     s->compared_count = 0;
+    s->day_at = s->day_column ? column_named(s, a, names) : 0;
+    if (s->day_at == s->columns) {
+        return ERR(e, ERR_REQUIRED, 0, "the header lacks %s, which covers names", s->day_column);
+    }
     for (size_t i = 0; i < s->columns; i++) {
         if (!names || is_declared(names, a, s->header[i])) {
             insert_by_name(s, i);
@@ -144,6 +163,19 @@ static bool has_key(const struct snapshot *s, const struct held *h, struct err *
     return true;
 }
 
+/* A day that cannot be read is the mapping's to complain about; such a row is never gone. */
+static void find_day(const struct snapshot *s, struct held *h)
+{
+    struct hl7_time t;
+    struct sheet_hints hints = {.year = 0};
+    struct str text = s->day_column ? str_trim(cell_of(h, s->day_at)) : STR("");
+    if (text.n && sheet_time_parse(text, &hints, &t, NULL) == ERR_NONE &&
+        t.precision >= PRECISION_DAY) {
+        h->has_day = true;
+        h->day = day_of(t.at.year, t.at.month, t.at.day);
+    }
+}
+
 enum err_code snapshot_hold(struct snapshot *s, struct arena *a, const struct table_row *row,
                             struct held *out, struct err *e)
 {
@@ -161,6 +193,7 @@ enum err_code snapshot_hold(struct snapshot *s, struct arena *a, const struct ta
         bad(out, &why);
         return ERR_NONE;
     }
+    find_day(s, out);
     rc = keyed(s, out, s->key, s->key_count, false, out->key, e);
     if (rc == ERR_NONE) {
         rc = keyed(s, out, s->compared, s->compared_count, true, out->digest, e);

@@ -28,6 +28,8 @@ struct held {
     struct err problem; /* of HELD_BAD */
     enum held_is is;
     unsigned char key[ROW_KEY], digest[ROW_KEY];
+    bool has_day;
+    int32_t day;              /* days since 1970, of the column that says what a file covers */
     const struct str *before; /* cells of the row it was, in the order of the present header */
 };
 
@@ -39,11 +41,13 @@ struct snapshot {
     size_t columns;
     size_t *key, *compared; /* indexes into the header; compared: in the order of their names */
     size_t key_count, compared_count;
+    const char *day_column; /* canonical name of the column that says what a file covers, or NULL */
+    size_t day_at;
     struct seen *seen;
 };
 
-/* ERR_REQUIRED: the mapping names no key. The rest lives in `a`; free the keys seen with
- * snapshot_end(). */
+/* ERR_REQUIRED: the mapping names no key, or the file lacks the day_column. The rest lives in `a`;
+ * free the keys seen with snapshot_end(). */
 enum err_code snapshot_begin(struct snapshot *s, struct arena *a, const struct table *t,
                              struct err *e);
 void snapshot_end(struct snapshot *s);

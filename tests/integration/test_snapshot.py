@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """A table that is the whole state each time: only what is new, changed or gone is news; killed at random, every row once."""
+import datetime
 import json
 import os
 import random
@@ -16,6 +17,13 @@ FEED = """
            scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
 """
+WINDOW = """
+  <feed name="window" adapter="files" mapping="{root}/mappings/exports/reservation-list.xml" rows="snapshot"
+        covers="appt_date 0..30" max-gone="60">
+    <files folder="{home}/window/inbox" work="{home}/window/work" archive="{home}/window/archive" error="{home}/window/error"
+           scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+"""
 HEADER = ["예약번호", "차트번호", "환자명", "예약일시", "상태", "진료과", "출력일시"]
 
 
@@ -28,18 +36,18 @@ def text(rows, header=HEADER):
 
 
 class Inbox:
-    def __init__(self, s):
-        self.s, self.count = s, 0
+    def __init__(self, s, below=""):
+        self.s, self.count, self.below = s, 0, below
         for f in ("inbox", "work", "archive", "error"):
-            os.makedirs(os.path.join(s.home, f))
+            os.makedirs(os.path.join(s.home, below, f))
 
     def put(self, content, encoding="utf-8"):
         self.count += 1
-        name = f"list-{self.count:03}.csv"
+        name = f"list{self.below}-{self.count:03}.csv"
         path = os.path.join(self.s.home, name)
         with open(path, "w", encoding=encoding, newline="") as f:
             f.write(content)
-        os.rename(path, os.path.join(self.s.home, "inbox", name))
+        os.rename(path, os.path.join(self.s.home, self.below, "inbox", name))
         return name
 
     def batch(self, name):
@@ -106,6 +114,24 @@ def changes(tap, s, box):
               os.walk(os.path.join(s.home, "error")) for n in f))
 
 
+def period(tap, s):
+    """A list of the next thirty days: what lies before them is past, not gone."""
+    box = Inbox(s, "window")
+    today = datetime.date.today()
+
+    def at(n, days, form="%Y-%m-%d"):
+        return [f"W{n}", f"{n:05}", "홍길동", (today + datetime.timedelta(days=days)).strftime(form) + " 10:00", "예약", "내과", "x"]
+    rows = [at(1, -3), at(2, -1), at(3, 5), at(4, 6, "%Y.%m.%d"), at(5, 7), at(6, 40), at(7, 8)]
+    b = box.take(text(rows))
+    tap.equal("a list of a period", sums(b)["news"], 7)
+    b = box.take(text([rows[4], rows[6]]))
+    tap.equal("only rows of days that it covers are gone", (b["unchanged"], b["gone"]), (2, 2))
+    left = s.one("SELECT count(*) FROM dari.snapshot WHERE feed = 'window'")
+    tap.equal("days that are past are forgotten, later ones stay", left, "3")
+    b = box.take(text([[c for k, c in enumerate(r) if k != 3] for r in rows], [c for k, c in enumerate(HEADER) if k != 3]))
+    tap.equal("without that column the file is refused", b["state"], "refused")
+
+
 def many(tap, s, box):
     rows = [row(n + 1000) for n in range(ROWS)]
     before = int(s.one("SELECT count(*) FROM dari.message WHERE feed = 'list'"))
@@ -142,10 +168,11 @@ def outage(tap, s, box):
 
 
 def test(tap):
-    with Site("snapshot", feeds=FEED) as s:
+    with Site("snapshot", feeds=FEED + WINDOW) as s:
         box = Inbox(s)
         s.start()
         changes(tap, s, box)
+        period(tap, s)
         many(tap, s, box)
         outage(tap, s, box)
 

@@ -43,6 +43,7 @@ CREATE TABLE dari.snapshot (
     digest bytea NOT NULL,                  -- 16 bytes
     day    date NOT NULL,
     no     bigint NOT NULL,
+    on_day int,                             -- days since 1970: what `covers` of the feed looks at; NULL: no such day
     PRIMARY KEY (site, feed, key)
 ) WITH (fillfactor = 80);
 

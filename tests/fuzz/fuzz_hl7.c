@@ -5,6 +5,7 @@
 #include "core/base/file.h"
 #include "core/hl7/batch.h"
 #include "core/hl7/hl7.h"
+#include "core/hl7/join.h"
 #include "core/hl7/reply.h"
 #include "core/hl7/split.h"
 
@@ -117,6 +118,31 @@ static void check_batch(struct str raw)
     buf_release(&out);
 }
 
+/* All messages of the input as the parts of one: the joined text has nothing left to join. */
+static void check_join(struct str raw)
+{
+    struct str parts[8], message, once;
+    struct buf out, again;
+    struct hl7_split split = {.text = raw, .at = 0};
+    struct err e = {.code = ERR_NONE};
+    size_t n = 0;
+    while (n < 8 && hl7_split_next(&split, &message, NULL)) {
+        parts[n++] = message;
+    }
+    buf_init(&out, raw.n + 16);
+    buf_init(&again, raw.n + 16);
+    if (n && hl7_join(parts, n, &out, &e) == ERR_NONE) {
+        once = buf_str(&out);
+        must(once.n <= raw.n + 1 && once.n > 0 && once.p[once.n - 1] == '\r');
+        if (hl7_join(&once, 1, &again, &e) == ERR_NONE) {
+            must(str_eq(once, buf_str(&again)));
+        }
+    }
+    must(e.code == ERR_NONE || e.where[0]);
+    buf_release(&out);
+    buf_release(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena = arena ? arena : arena_new(256 << 20);
@@ -132,9 +158,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         last = from + message.n;
     }
     check_batch(raw);
+    check_join(raw);
     enum err_code code = hl7_decode(arena, raw, NULL, CHARSET_UTF8, &text, &used, &e);
     if (code == ERR_NONE && (code = hl7_parse(arena, text, NULL, &m, &e)) == ERR_NONE) {
+        struct hl7_part part;
         hl7_set_charset(m, used);
+        must(hl7_part_read(m, &part, &e) == ERR_NONE || e.where[0]);
         check_look_ups(m);
     }
     must(code == ERR_NONE || code == ERR_NOMEM || (e.pos <= size * 3 && e.where[0]));

@@ -1,7 +1,9 @@
 /*
- * The first byte is a seed for where the stream is cut, the rest the stream: cut and whole must
- * give the same frames and the same count of noise.
+ * The first byte is a seed for where the stream is cut and what marks its frames, the rest the
+ * stream: cut and whole must give the same frames and the same count of noise. What a frame holds
+ * is read as a block of the hybrid protocol too, and written again.
  */
+#include "core/net/hllp.h"
 #include "core/net/mllp.h"
 
 #include <stdint.h>
@@ -10,6 +12,25 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_FRAME = 16 };
+
+static void check_block(struct str frame)
+{
+    struct str data;
+    char reason;
+    bool with_start = false;
+    if (hllp_read(frame, &data, &reason, &with_start) == HLLP_BROKEN) {
+        return;
+    }
+    struct buf again;
+    struct str back;
+    buf_init(&again, 1 << 16);
+    hllp_write(&again, frame.p[0], data, with_start);
+    if (hllp_read(buf_str(&again), &back, &reason, &with_start) == HLLP_BROKEN ||
+        !str_eq(data, back)) {
+        abort();
+    }
+    buf_release(&again);
+}
 
 static void take(struct mllp *m, struct buf *heard)
 {
@@ -20,13 +41,19 @@ static void take(struct mllp *m, struct buf *heard)
         }
         buf_addc(heard, w == MLLP_FRAME ? '[' : '{');
         buf_add(heard, frame);
+        check_block(frame);
     }
 }
 
-static uint64_t run(struct str in, unsigned seed, struct buf *heard)
+static uint64_t run(struct str in, unsigned seed, unsigned kind, struct buf *heard)
 {
+    static const struct mllp_marks marks[] = {{MLLP_VT, MLLP_FS, MLLP_CR},
+                                              {2, 3, 0},
+                                              {MLLP_VT, MLLP_FS, MLLP_FS},
+                                              {MLLP_VT, MLLP_FS, '\n'}};
     struct mllp m;
     mllp_init(&m, MAX_FRAME);
+    m.marks = marks[kind % 4];
     buf_init(heard, 1 << 24);
     while (in.n) {
         size_t n = seed ? 1 + (seed = seed * 1103515245u + 12345u) / 65536 % 5 : in.n;
@@ -50,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct str in = {(const char *)data + 1, size - 1};
     struct buf whole, cut;
-    uint64_t a = run(in, 0, &whole), b = run(in, data[0] + 1u, &cut);
+    uint64_t a = run(in, 0, data[0], &whole), b = run(in, data[0] + 1u, data[0], &cut);
     if (a != b || !str_eq(buf_str(&whole), buf_str(&cut))) {
         abort();
     }

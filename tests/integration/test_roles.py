@@ -19,6 +19,26 @@ FORBIDDEN = {
 }
 
 
+def part(control, pointer, rest):
+    head = f"MSH|^~\\&|HIS|HANBIT|DARI|CRM|20260309083000+0900||ADT^A28|{control}|P|2.5||{pointer}\r"
+    return (head + rest).encode()
+
+
+def parts(tap, s, m):
+    """Messages in parts: joined by the feed, given up by the steward, taken up again by an operator."""
+    person = "PID|1||ROLE1^^^HANBIT^MR||Hong^Gildong||19760617|M\r"
+    m.deliver(part("R1", "", "EVN||20260309083000\rDSC|r|F\r"))
+    m.deliver(part("R2", "r", person))
+    m.deliver(part("R3", "", "EVN||20260309083000\rDSC|q|F\r"))
+    tap.equal("parts are joined", s.one("SELECT state FROM dari.message WHERE control_id = 'R2'"), "mapped")
+    s.sql("UPDATE dari.part SET received_at = received_at - interval '2 hours' WHERE waiting")
+    wait_for("the steward to give one up", lambda: s.one("SELECT state FROM dari.message WHERE control_id = 'R3'") == "quarantined")
+    out = s.run("message", "reprocess", s.one("SELECT no FROM dari.message WHERE control_id = 'R3'"))
+    tap.check("an operator lets it wait again", "quarantined → ignored" in out.stdout, out.stdout + out.stderr)
+    m.deliver(part("R4", "q", person.replace("ROLE1", "ROLE2")))
+    tap.equal("and it is joined then", s.one("SELECT state FROM dari.message WHERE control_id = 'R4'"), "mapped")
+
+
 def test(tap):
     with Site("roles", clock="2026-03-09T08:30:00+09:00") as s:
         text = open(s.config, encoding="utf-8").read()
@@ -33,6 +53,7 @@ def test(tap):
         for path in sorted(glob.glob(ROOT + "/deploy/demo/*.hl7"))[:2]:
             for message in messages(path):
                 m.deliver(message)
+        parts(tap, s, m)
         s.clock("2026-03-12T10:00:00+09:00")
         wait_for("everything that is due", s.settled)
         tap.check("reminders lie in the outbox", glob.glob(s.home + "/outbox/*.json"))

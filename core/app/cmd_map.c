@@ -1,6 +1,7 @@
 #include "core/app/command.h"
 
 #include "core/app/config.h"
+#include "core/app/map_parts.h"
 #include "core/base/file.h"
 #include "core/base/num.h"
 #include "core/crypto/keys.h"
@@ -22,7 +23,8 @@ static const char help[] =
     "Prints the events that messages become, one JSON line each, as they would be recorded: HL7 "
     "v2,\n"
     "XML, FHIR, or with a mapping for tables the rows of a CSV file or a workbook (.xlsx).\n"
-    "Needs no database. FILE - is standard input; a file may hold several messages.\n"
+    "Needs no database. FILE - is standard input; a file may hold several messages;\n"
+    "parts of a message (DSC, MSH-14) are joined when all of them are there.\n"
     "\n"
     "  --feed NAME       mapping, character set, site and keys of this feed\n"
     "  --config FILE     the configuration (default: config/dari.xml)\n"
@@ -57,6 +59,7 @@ struct map_job {
     struct keyring *keys;
     struct arena *files, *message;
     struct table_settings table;
+    struct map_parts parts;
     struct buf out;
     bool verbose, failed;
 };
@@ -132,6 +135,9 @@ static void map_one(struct map_job *j, const char *file, size_t n, int64_t row, 
         snprintf(given, sizeof given, "#%lld", (long long)row);
     }
     enum err_code rc = prepare_message(&j->settings, j->message, str_of(given), raw, at, &p, &e);
+    if (rc == ERR_NONE && p.part.is) {
+        rc = map_parts_add(&j->parts, &j->settings, j->message, file, n, at, &p, &e);
+    }
     if (rc == ERR_NONE && p.mapped.state == MAPPING_QUARANTINED) {
         if (row) {
             complain_row(j, file, &p.mapped.problem);
@@ -155,6 +161,18 @@ static void map_one(struct map_job *j, const char *file, size_t n, int64_t row, 
     } else if (j->out.n) {
         fwrite(j->out.p, 1, j->out.n, stdout);
     }
+}
+
+/* Parts whose others are in none of the files. */
+static void complain_parts(struct map_job *j)
+{
+    struct err e = {.code = ERR_NONE};
+    ERR(&e, ERR_REQUIRED, 0, "the other parts of the message are missing");
+    for (const struct map_part *p = j->parts.waiting; p; p = p->next) {
+        snprintf(e.where, sizeof e.where, "%s", p->pointers.continued[0] ? "DSC-1" : "MSH-14");
+        complain(j, p->file, p->n, &e);
+    }
+    map_parts_free(&j->parts);
 }
 
 static void map_message(struct map_job *j, const char *file, size_t n, struct str raw)
@@ -519,6 +537,7 @@ int cmd_map(int argc, char **argv)
         for (int i = 1; i <= words; i++) {
             map_file(&j, argv[i]);
         }
+        complain_parts(&j);
         status = j.failed ? EXIT_REFUSED : EXIT_DONE;
     }
     mapping_free(&j.mapping);

@@ -80,6 +80,30 @@ def outcomes():
     check("no such zone", status == 1 and not out and err, err)
 
 
+def parts():
+    """A message in parts (row F21), over files and within one."""
+    head = "MSH|^~\\&|HIS|HANBIT|DARI|CRM|20260309090000+0900||ADT^A28|{}|P|2.5||{}\r"
+    pid = "PID|1||P1^^^HANBIT^MR||홍^길동||19760617|M\r".encode()
+    cut = pid.index("길".encode()) + 1
+    texts = [head.format("1", "").encode() + b"EVN||20260309090000\r" + pid[:cut] + b"\rADD\rDSC|p|F\r",
+             head.format("2", "p").encode() + b"ADD|" + pid[cut:], head.format("3", "lost").encode() + pid]
+    with tempfile.TemporaryDirectory() as folder:
+        files = []
+        for n, text in enumerate(texts):
+            files.append(f"{folder}/{n}.hl7")
+            with open(files[-1], "wb") as f:
+                f.write(text)
+        status, out, err = dari("--mapping", MAPPINGS, *files[:2])
+        check("parts in two files are one message", status == 0 and out.count("\n") == 1 and '"name":"홍길동"' in out, (out, err))
+        status, again, err = dari("--mapping", MAPPINGS, "-", stdin=texts[1] + texts[0])
+        strip = re.compile(r'"recordedtime":"[^"]*"')
+        check("or in one, in any order", status == 0 and strip.sub("", again) == strip.sub("", out), (again, err))
+        status, out, err = dari("--mapping", MAPPINGS, *files)
+        check("what is missing is told", status == 1 and files[2] + "#1: MSH-14: required: the other parts" in err, err)
+        status, out, err = dari("--mapping", MAPPINGS, files[0])
+        check("also at the end", status == 1 and not out and files[0] + "#1: DSC-1: required" in err, err)
+
+
 def problems():
     with tempfile.TemporaryDirectory() as folder:
         path = folder + "/bad.xml"
@@ -116,6 +140,7 @@ def corpus():
 usage()
 events()
 outcomes()
+parts()
 problems()
 feeds()
 corpus()

@@ -240,6 +240,10 @@ void commit_pump(void *ctx)
     struct db_args q = {0};
     struct err e = {0};
     const struct db_statement *st;
+    if (h->news) {
+        h->news = false;
+        commit_wake_relay(h);
+    }
     host_feed(h);
     bool stuck = drain_stuck(h);
     if (h->paused || h->away || stuck) {
@@ -315,9 +319,7 @@ static void committed(struct adapter_host *h, struct db_rows *rows)
         }
         host_answer(h, j, has_stored ? stored : j->reply);
     }
-    if (news) {
-        commit_wake_relay(h);
-    }
+    h->news |= news; /* told when the replies have left */
 }
 
 /* What was flying stands before everything that waits. */

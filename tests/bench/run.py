@@ -72,11 +72,14 @@ class Bench:
         if self.ceiling.stdout.readline() != "ready\n":
             raise RuntimeError("the ceiling did not start")
 
-    def stop(self):
+    def stop_ceiling(self):
         if self.ceiling:
             self.ceiling.send_signal(signal.SIGKILL)
             self.ceiling.wait()
             self.ceiling = None
+
+    def stop(self):
+        self.stop_ceiling()
         self.site.stop()
 
     def end(self):
@@ -98,8 +101,8 @@ class Bench:
         self.site.postgres("start")
         self.start()
 
-    def load(self, to, senders, seconds=SECONDS, messages=0):
-        """One closed-loop run; what it acknowledged must be stored exactly once."""
+    def send(self, to, senders, seconds=SECONDS, messages=0):
+        """One closed-loop run: its figures, the prefix of its control ids, and those that were acknowledged."""
         global loads
         loads += 1
         prefix, acked = f"X{loads:04d}N", os.path.join(self.folder, "acked")
@@ -109,16 +112,22 @@ class Bench:
                              capture_output=True, text=True)
         if out.returncode != 0:
             wrong.append(f"{to}, {senders} senders: {out.stderr.strip()} {out.stdout[:300]}")
-        result = json.loads(out.stdout)
+        with open(acked, encoding="ascii") as f:
+            return json.loads(out.stdout), prefix, f.read().split()
+
+    def check(self, to, senders, prefix, said):
+        """What was acknowledged is stored exactly once."""
+        stored = [r[0] for r in self.site.sql(
+            f"SELECT k.control_id FROM dari.message_key k JOIN dari.message m USING (site, day, no) "
+            f"WHERE k.site = 'hanbit' AND k.feed = '{to}' AND k.control_id >= '{prefix}' AND k.control_id < '{prefix}~'")]
+        if sorted(stored) != sorted(said):
+            wrong.append(f"{to}, {senders} senders: {len(said)} acknowledged, {len(stored)} stored, "
+                         f"{len(set(said) - set(stored))} missing")
+
+    def load(self, to, senders, seconds=SECONDS, messages=0):
+        result, prefix, said = self.send(to, senders, seconds, messages)
         if to != "ceiling":
-            stored = [r[0] for r in self.site.sql(
-                f"SELECT k.control_id FROM dari.message_key k JOIN dari.message m USING (site, day, no) "
-                f"WHERE k.site = 'hanbit' AND k.feed = '{to}' AND k.control_id >= '{prefix}' AND k.control_id < '{prefix}~'")]
-            with open(acked, encoding="ascii") as f:
-                said = f.read().split()
-            if sorted(stored) != sorted(said):
-                wrong.append(f"{to}, {senders} senders: {len(said)} acknowledged, {len(stored)} stored, "
-                             f"{len(set(said) - set(stored))} missing")
+            self.check(to, senders, prefix, said)
         return result
 
     def pair(self, senders, rounds=ROUNDS):
@@ -182,6 +191,28 @@ def growth(b):
          "   floor: at most 64, flat")
 
 
+def spool(b, messages_per_second):
+    """The database is away: how fast messages go into the spool, and how fast they are committed afterwards."""
+    took, rates = [], []
+    b.stop_ceiling()
+    for _ in range(ROUNDS):
+        b.site.postgres("stop")
+        wait_for("the outage", lambda: b.site.text().rstrip().rsplit("state=", 1)[-1].startswith("away"))
+        result, prefix, said = b.send("emr", 32)
+        took.append(result["per_second"])
+        b.site.postgres("start")
+        wait_for("the first of them", lambda: b.site.one(f"SELECT 1 FROM dari.message_key WHERE site = 'hanbit' AND feed = 'emr' "
+                                                         f"AND control_id >= '{prefix}' LIMIT 1"), 60)
+        began = time.monotonic()
+        left = len(said) - int(b.site.one("SELECT count(*) FROM dari.message_key WHERE site = 'hanbit' AND feed = 'emr' AND "
+                                          f"control_id >= '{prefix}' AND control_id < '{prefix}~'"))
+        wait_for("the end of the spool", lambda: not b.site.spooled(), 600)
+        rates.append(left / (time.monotonic() - began))
+        b.check("emr", 32, prefix, said)
+    line("into the spool, 32 senders | with the database", statistics.median(took), messages_per_second)
+    line("out of the spool | received with the database", statistics.median(rates), messages_per_second)
+
+
 def drain(b, messages_per_second):
     """A relay that was away: how fast `dari tail` gets the backlog, over CURVE, against the rate at which it was written."""
     head = int(b.site.one("SELECT head FROM dari.stream WHERE site = 'hanbit'"))
@@ -233,6 +264,7 @@ def main():
         b.restart_database(slow=True)
         throughput(b, {1: 0.90, 8: 0.85, 32: 0.85}, ", flush 2 ms")
         b.restart_database(slow=False)
+        spool(b, rate)
         drain(b, rate)
         b.site.stop()
         whole(b)

@@ -18,7 +18,7 @@ static const char help[] =
     "data, sealed "                                                                                \
     "FROM dari.event WHERE site = $1 AND "
 DB_STATEMENT(event_by_seq, COLUMNS "seq = $2");
-DB_STATEMENT(event_by_id, COLUMNS "id = $2");
+DB_STATEMENT(event_by_id, COLUMNS "hashtextextended(id, 0) = hashtextextended($2, 0) AND id = $2");
 
 static enum err_code open_secret(struct session *s, struct db_rows *r, struct str *secret,
                                  struct err *e)

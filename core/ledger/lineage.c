@@ -20,19 +20,26 @@ DB_STATEMENT(lineage_by_control, "SELECT no FROM dari.message_key WHERE site = $
                                  "FROM dari.feed_count f WHERE f.site = $1)) "
                                  "AND control_id = $2 ORDER BY no LIMIT 50");
 DB_STATEMENT(lineage_by_seq, "SELECT id FROM dari.event WHERE site = $1 AND seq = $2");
-DB_STATEMENT(lineage_by_event, "SELECT id FROM dari.event WHERE site = $1 AND id = $2");
+/* The index of events by id has a hash of it. */
+#define EVENT_IS(a, b) "hashtextextended(" a ", 0) = hashtextextended(" b ", 0) AND " a " = " b
+DB_STATEMENT(lineage_by_event,
+             "SELECT id FROM dari.event WHERE site = $1 AND " EVENT_IS("id", "$2"));
 DB_STATEMENT(lineage_by_plan, "SELECT id FROM dari.event WHERE site = $1 AND type LIKE 'message.%' "
                               "AND substring(data FROM '\"message_key\":\"([0-9a-z]{26})\"') = $2 "
                               "UNION SELECT cause FROM dari.plan WHERE site = $1 AND id = $2");
 
 /* ---- back to the beginning, and forward from there ---- */
 
-DB_STATEMENT(lineage_up, "WITH RECURSIVE up AS ("
-                         "SELECT id, cause, message_no FROM dari.event "
-                         "WHERE site = $1 AND id = ANY($2::text[]) "
-                         "UNION SELECT e.id, e.cause, e.message_no FROM up "
-                         "JOIN dari.event e ON e.site = $1 AND e.id = up.cause) "
-                         "SELECT id, message_no FROM up WHERE cause IS NULL LIMIT " LIMIT_TEXT);
+DB_STATEMENT(lineage_up,
+             "WITH RECURSIVE up AS ("
+             "SELECT e.id, e.cause, e.message_no FROM unnest($2::text[]) AS u(id) "
+             "JOIN dari.event e ON e.site = $1 AND " EVENT_IS(
+                 "e.id", "u.id") " "
+                                 "UNION SELECT e.id, e.cause, e.message_no FROM up "
+                                 "JOIN dari.event e ON e.site = $1 AND " EVENT_IS(
+                                     "e.id", "up.cause") ") "
+                                                         "SELECT id, message_no FROM up WHERE "
+                                                         "cause IS NULL LIMIT " LIMIT_TEXT);
 DB_STATEMENT(lineage_down,
              "WITH RECURSIVE down AS ((SELECT e.id FROM dari.message m JOIN dari.event e "
              "ON e.site = m.site AND e.seq BETWEEN m.first_seq "
@@ -42,8 +49,9 @@ DB_STATEMENT(lineage_down,
              "UNION SELECT unnest($3::text[])) "
              "UNION SELECT e.id FROM down JOIN dari.event e ON e.site = $1 AND e.cause = down.id) "
              "SELECT e.seq, e.id, e.type, e.time, e.recorded_at, e.source, e.message_no, e.cause, "
-             "e.mapping, e.day FROM down JOIN dari.event e ON e.site = $1 AND e.id = down.id "
-             "ORDER BY e.seq LIMIT " LIMIT_TEXT);
+             "e.mapping, e.day FROM down JOIN dari.event e ON e.site = $1 AND " EVENT_IS(
+                 "e.id", "down.id") " "
+                                    "ORDER BY e.seq LIMIT " LIMIT_TEXT);
 DB_STATEMENT(lineage_messages,
              "SELECT no, encode(id, 'hex'), feed, received_at, control_id, type, state, mapping, "
              "size, first_seq, events, day FROM dari.message "

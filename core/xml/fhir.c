@@ -56,13 +56,16 @@ static xmlNode *inside(const xmlNode *wrapper)
     return NULL;
 }
 
+enum { ENTRY_STEPS = 10 }; /* of a path, for each resource that is looked at */
+
 /* "#id": contained in the resource around the reference. */
-static xmlNode *find_contained(const xmlNode *at, const char *id)
+static xmlNode *find_contained(xmlXPathContext *x, const xmlNode *at, const char *id)
 {
     for (const xmlNode *n = at; n && n->type == XML_ELEMENT_NODE; n = n->parent) {
         const xmlNode *c = fhir_element(n->children, "contained");
         for (; c; c = fhir_element(c->next, "contained")) {
             xmlNode *resource = inside(c);
+            x->opCount += ENTRY_STEPS;
             const char *own = resource ? fhir_value(resource, "id") : NULL;
             if (own && strcmp(own, id) == 0) {
                 return resource;
@@ -73,14 +76,16 @@ static xmlNode *find_contained(const xmlNode *at, const char *id)
 }
 
 /* By fullUrl, else by type and id. */
-static xmlNode *find_entry(const xmlNode *root, const char *reference)
+static xmlNode *find_entry(xmlXPathContext *x, const char *reference)
 {
+    const xmlNode *root = xmlDocGetRootElement(x->doc);
     struct str type_id = fhir_type_and_id(str_of(reference));
     xmlNode *found = NULL;
     const xmlNode *entry =
         fhir_element(root, "Bundle") == root ? fhir_element(root->children, "entry") : NULL;
     for (; entry; entry = fhir_element(entry->next, "entry")) {
         const char *url = fhir_value(entry, "fullUrl");
+        x->opCount += ENTRY_STEPS;
         xmlNode *resource = inside(fhir_element(entry->children, "resource"));
         if (resource && url && strcmp(url, reference) == 0) {
             return resource;
@@ -98,18 +103,22 @@ void fhir_resolve(xmlXPathParserContext *ctxt, int nargs)
     CHECK_TYPE(XPATH_NODESET);
     xmlXPathObject *given = valuePop(ctxt);
     xmlNodeSet *found = xmlXPathNodeSetCreate(NULL);
-    const xmlNode *root = xmlDocGetRootElement(ctxt->context->doc);
+    xmlXPathContext *x = ctxt->context;
     int count = given->nodesetval ? given->nodesetval->nodeNr : 0;
-    for (int i = 0; i < count && found; i++) {
+    for (int i = 0; i < count && found && x->opCount < x->opLimit; i++) {
         const xmlNode *n = given->nodesetval->nodeTab[i];
         const char *reference = n->type == XML_ELEMENT_NODE ? fhir_value(n, "reference") : NULL;
         xmlNode *resource = !reference            ? NULL
-                            : reference[0] == '#' ? find_contained(n, reference + 1)
-                                                  : find_entry(root, reference);
+                            : reference[0] == '#' ? find_contained(x, n, reference + 1)
+                                                  : find_entry(x, reference);
         if (resource) {
+            x->opCount += (unsigned long)found->nodeNr; /* it looks for it among them */
             xmlXPathNodeSetAdd(found, resource);
         }
     }
     xmlXPathFreeObject(given);
+    if (x->opCount >= x->opLimit) {
+        ctxt->error = XPATH_OP_LIMIT_EXCEEDED;
+    }
     valuePush(ctxt, xmlXPathWrapNodeSet(found));
 }

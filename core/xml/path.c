@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { MAX_PATH = 2000, MAX_PREFIXES = 32 };
-#define MAX_STEPS 50000000UL
+#define MAX_STEPS 10000000UL
 
 struct xml_path {
     xmlXPathCompExpr *compiled;

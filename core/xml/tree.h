@@ -88,7 +88,7 @@ struct xml_result {
 
 /*
  * What a path finds from `from`; a path that begins with / begins at the document. ERR_LIMIT when
- * all paths of this document together took more than 50 million steps, ERR_NOMEM.
+ * all paths of this document together took more than 10 million steps, ERR_NOMEM.
  */
 enum err_code xml_path_find(const struct xml_tree *t, const struct xml_path *p,
                             const struct xml_node *from, struct arena *a, struct xml_result *out,

@@ -135,6 +135,25 @@ def hostile(tap, s):
     tap.equal("the next one is taken", sums(taken(s, "cda", "next.xml")), (1, 1, 0, 0))
 
 
+def commands(tap, s):
+    """dari parse and dari map on documents, without a database."""
+    path = os.path.join(EQUAL, "patient/hl7v2.xml")
+    out = s.run("parse", "--path", "PID-3.1", "--path", "PID-5.2", "--path", "PID-40", "--path", "MSH-2", path)
+    tap.equal("dari parse on v2.xml", [line.split("\t")[1:] for line in out.stdout.splitlines()],
+              [["PID-3.1", "value", "0012345"], ["PID-5.2", "value", "길동"], ["PID-40", "absent", ""], ["MSH-2", "value", "^~\\\\&"]])
+    whole = json.loads(s.run("parse", path).stdout)
+    same = json.loads(s.run("parse", os.path.join(EQUAL, "patient/hl7v2.hl7")).stdout)
+    tap.equal("the same message as ER7", whole["segments"], same["segments"])
+    cda = s.run("parse", os.path.join(ROOT, "mappings/cda/cases/discharge/in.xml"))
+    tap.check("a document that is no HL7 v2 is said to be none", cda.returncode == 1 and "no HL7 v2 message" in cda.stderr, cda.stderr)
+    out = s.run("map", "--mapping", os.path.join(ROOT, "mappings/fhir"), os.path.join(ROOT, "mappings/fhir/cases/bundle-delete/in.json"))
+    tap.check("dari map on a Bundle: events, and the entry that gives none", out.returncode == 1 and
+              json.loads(out.stdout)["type"] == "patient.registered" and "#2: Bundle.entry[1]: unsupported" in out.stderr, out.stderr)
+    out = s.run("map", "--mapping", os.path.join(ROOT, "mappings/local-xml"),
+                os.path.join(ROOT, "mappings/local-xml/cases/euc-kr/in.xml"))
+    tap.check("dari map on XML in EUC-KR", out.returncode == 0 and json.loads(out.stdout)["data"]["dept"] == "똠방과", out.stdout)
+
+
 def published(tap, s):
     """Every published document reconciles."""
     if not os.path.isdir(CORPUS):
@@ -158,6 +177,7 @@ def test(tap):
             for f in ("in", "work", "archive", "error"):
                 os.makedirs(os.path.join(s.home, feed, f))
         s.start()
+        commands(tap, s)
         over_mllp(tap, s, s.mllp())
         files(tap, s)
         repair(tap, s)

@@ -27,6 +27,7 @@ static const struct {
     {"mappings/hl7v2", 35},
     {"mappings/fhir", 18},
     {"mappings/cda", 4},
+    {"mappings/local-xml", 3},
     {"mappings/exports", 20}, /* a case is for the mapping whose name its own begins with */
 };
 

@@ -152,6 +152,34 @@ static void steps(void **state)
     assert_int_equal(xml_path_find(t, path("a"), xml_tree_subject(t), arena, &r, &e), ERR_LIMIT);
 }
 
+/* So is one that resolves many references among many entries. */
+static void many_references(void **state)
+{
+    (void)state;
+    char *text = arena_alloc(arena, 2000000), *at = text;
+    at += snprintf(
+        at, 300,
+        "{\"resourceType\":\"Bundle\",\"meta\":{\"tag\":[{\"system\":\"urn:dari:bundle\"}]},"
+        "\"entry\":[{\"resource\":{\"resourceType\":\"Appointment\",\"a\":[{}");
+    for (int i = 0; i < 15000; i++) {
+        at += snprintf(at, 40, ",{\"reference\":\"Patient/%d\"}", i);
+    }
+    at += snprintf(at, 10, "]}}");
+    for (int i = 0; i < 15000; i++) {
+        at += snprintf(at, 80, ",{\"resource\":{\"resourceType\":\"Patient\",\"id\":\"%d\"}}", i);
+    }
+    snprintf(at, 10, "]}");
+    const struct xml_tree *t = tree(text);
+    struct xml_result r;
+    assert_string_equal(xml_name(xml_tree_subject(t)), "Appointment");
+    assert_int_equal(
+        xml_path_find(t, path("resolve(f:a[7])/f:id"), xml_tree_subject(t), arena, &r, NULL),
+        ERR_NONE);
+    assert_int_equal(r.count, 1);
+    assert_int_equal(xml_path_find(t, path("resolve(f:a)"), xml_tree_subject(t), arena, &r, NULL),
+                     ERR_LIMIT);
+}
+
 static void places(void **state)
 {
     (void)state;
@@ -362,9 +390,11 @@ static void corpus(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths),       cmocka_unit_test(bad_paths), cmocka_unit_test(steps),
-        cmocka_unit_test(places),      cmocka_unit_test(json),      cmocka_unit_test(bad_json),
-        cmocka_unit_test(json_limits), cmocka_unit_test(corpus),    cmocka_unit_test(find_places),
+        cmocka_unit_test(paths),       cmocka_unit_test(bad_paths),
+        cmocka_unit_test(steps),       cmocka_unit_test(places),
+        cmocka_unit_test(json),        cmocka_unit_test(bad_json),
+        cmocka_unit_test(json_limits), cmocka_unit_test(corpus),
+        cmocka_unit_test(find_places), cmocka_unit_test(many_references),
     };
     return cmocka_run_group_tests_name("xml: trees", tests, setup, teardown);
 }

@@ -80,8 +80,9 @@ static enum err_code find_all(struct arena *a, const char *run, long pids[MAX_SU
     return code;
 }
 
-/* The report of a reload that began after we asked. */
-static bool reported(struct arena *a, const char *path, usec asked, struct str *lines, bool *ok)
+/* The report of a reload that began after we asked; *heard once it has begun. */
+static bool reported(struct arena *a, const char *path, usec asked, struct str *lines, bool *ok,
+                     bool *heard)
 {
     struct str rest, first, began;
     int64_t at;
@@ -90,20 +91,21 @@ static bool reported(struct arena *a, const char *path, usec asked, struct str *
         at < asked) {
         return false;
     }
+    *heard = true;
     *ok = str_is(first, "0");
     *lines = rest;
-    return true;
+    return !str_is(first, "2");
 }
 
 static bool ask(struct arena *a, const char *run, long pid)
 {
     char path[4096];
     struct str lines = {0};
-    bool ok = false;
+    bool ok = false, heard = false;
     usec asked = clock_mono(), until = asked + (usec)WAIT_MS * 1000, again = 0;
     reload_path(run, pid, path, sizeof path);
-    while (!reported(a, path, asked, &lines, &ok)) {
-        if (clock_mono() >= again) {
+    while (!reported(a, path, asked, &lines, &ok, &heard)) {
+        if (!heard && clock_mono() >= again) { /* it may have been starting */
             if (kill((pid_t)pid, SIGHUP) != 0) {
                 command_failed("reload",
                                errno == EPERM ? "process %ld belongs to another user"

@@ -397,13 +397,13 @@ static void change(struct reload *r)
     free_unused(s);
 }
 
-static void write_report(const struct reload *r, usec began)
+static void write_report(const struct reload *r, usec began, enum reload_status status)
 {
     char path[4096];
     struct buf b;
     struct err e = {0};
     buf_init(&b, MAX_REPORT + 64);
-    buf_printf(&b, "%" PRId64 " %d\n", began, r->failed ? 1 : 0);
+    buf_printf(&b, "%" PRId64 " %d\n", began, (int)status);
     buf_add(&b, buf_str(&r->told));
     reload_path(r->s->now.config->run, (long)getpid(), path, sizeof path);
     if (file_write(path, buf_str(&b), 0644, &e) != ERR_NONE) {
@@ -422,6 +422,7 @@ void supervisor_reload(struct supervisor *s)
     }
     r->s = s;
     buf_init(&r->told, MAX_REPORT);
+    write_report(r, began, RELOAD_UNDER_WAY); /* nobody need ask twice */
     consider(r);
     if (r->failed) {
         tell(r, true, "nothing was changed");
@@ -433,7 +434,7 @@ void supervisor_reload(struct supervisor *s)
             tell(r, false, "nothing has changed");
         }
     }
-    write_report(r, began);
+    write_report(r, began, r->failed ? RELOAD_REFUSED : RELOAD_DONE);
     buf_release(&r->told);
     free(r);
 }

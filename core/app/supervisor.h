@@ -84,8 +84,9 @@ void supervise(struct supervisor *s);
  * into the run folder for whoever asked. */
 void supervisor_reload(struct supervisor *s);
 
-/* The file of a supervisor's last reload: "began STATUS" (STATUS: 0 done, 1 refused or not all of
- * it), then lines for people. */
+/* The file of a supervisor's last reload: "BEGAN STATUS", then lines for people. BEGAN is of the
+ * monotonic clock in microseconds. */
+enum reload_status { RELOAD_DONE, RELOAD_REFUSED /* all or some of it */, RELOAD_UNDER_WAY };
 void reload_path(const char *run, long pid, char *out, size_t n);
 
 #endif

@@ -326,8 +326,8 @@ def under_load(tap, h):
     path = s.home + "/mappings/hl7v2/patients.xml"
     for n in range(8):
         edit(path, f'version="{77 + n}"', f'version="{78 + n}"')
-        before = len(sent)
         out = s.run("reload")
+        before = len(sent)
         if out.returncode:
             errors.append(out.stderr)
         wait_for("messages of every generation", lambda: len(sent) > before + 20 or errors)

@@ -53,6 +53,11 @@ def below(folder):
                   if not f.startswith(".dari"))
 
 
+def a_while():
+    """For what must not happen there is no condition to wait for: some looks and retries at the pace above."""
+    time.sleep(0.6)
+
+
 class Test:
     def __init__(self, tap, s):
         self.tap, self.s = tap, s
@@ -150,7 +155,7 @@ class Test:
         os.rename(self.inbox, self.inbox + ".away")
         wait_for("the line", lambda: self.said("folder", since=since, feed="inbox"))
         self.tap.equal("another feed goes on", code(self.s.mllp().ask(message("AWAY-MLLP"))), "CA")
-        time.sleep(0.5)
+        a_while()
         self.tap.equal("a folder that is away is said once", self.said("folder", since=since, feed="inbox"), 1)
         check = self.s.run("check", "--config", self.s.config)
         self.tap.check("dari check says it", "folder: " in check.stderr and "inbox" in check.stderr, check.stderr)
@@ -196,9 +201,9 @@ class Test:
                        (below(deleted), [f.split("/", 1)[1] for f in below(os.path.join(own, "archive"))], self.count("DEL-2")),
                        (["b.hl7"], ["sub/deeper/a.hl7"], 0))
         self.idle(os.path.join(self.s.home, "work3", "working"))
+        before = self.s.pids()["feed:left"]
         self.s.kill("feed:left")
-        time.sleep(1)
-        wait_for("the feed", lambda: self.s.pids().get("feed:left"))
+        wait_for("the feed", lambda: self.s.pids().get("feed:left", before) != before)
         put(left, "e.hl7", message("LEFT-3"))
         self.taken("LEFT-3", 1)
         self.idle(os.path.join(self.s.home, "work3", "working"))
@@ -230,7 +235,7 @@ class Test:
         server.start("two")
         put(self.server, "key.hl7", message("KEY-1"))
         wait_for("the alarm", lambda: self.said("host-key", since=since))
-        time.sleep(0.6)
+        a_while()
         text = self.s.text()[since:]
         self.tap.equal("another host key: an alarm, once", self.said("host-key", since=since), 1)
         self.tap.check("at level error", any(" error " in line for line in text.splitlines() if "what=host-key" in line), text)
@@ -279,7 +284,7 @@ class Test:
             self.taken("FULL-%", 2)
             tap.equal("a full disk at the archive: the next file is taken all the same", self.count("FULL-%"), 2)
             tap.equal("another feed goes on", code(self.s.mllp().ask(message("FULL-MLLP"))), "CA")
-            time.sleep(0.6)
+            a_while()
             tap.equal("said once", self.said("archive", since=since), 1)
             tap.equal("both are kept", len(os.listdir(os.path.join(self.work, "working"))), 2)
             tap.check("no half copy is left", not [f for f in below(small) if f != "filler"], below(small))

@@ -425,6 +425,22 @@ static void half_a_refusal(void **state)
     assert_string_equal(names_in(h, "in/.dari/error"), "a.csv a.csv.problem.txt");
 }
 
+/* Somebody cleared the working folder: there is nothing to put away, and no reason to stop. */
+static void a_claimed_file_that_vanished_is_let_go(void **state)
+{
+    struct adapter_host *h = of(state);
+    h->silent = true;
+    begin(h, "complete", "rename");
+    write_file(h, "in/a.csv", STR("one"));
+    run_until_given(h, 1);
+    const char *job = names_in(h, "in/.dari/working");
+    assert_int_equal(unlink(at(h, arena_printf(h->memory, "in/.dari/working/%s/in/a.csv", job))),
+                     0);
+    host_answer(h, &h->given[0]);
+    run_until_away(h, 1);
+    assert_int_equal(counted(h, "troubles"), 0);
+}
+
 static void draining_takes_nothing_new(void **state)
 {
     struct adapter_host *h = of(state);
@@ -711,6 +727,7 @@ int main(void)
         TEST(jobs_of_before_come_first_and_in_order),
         TEST(half_a_claim),
         TEST(half_a_refusal),
+        TEST(a_claimed_file_that_vanished_is_let_go),
         TEST(draining_takes_nothing_new),
         TEST(a_folder_that_is_away_is_waited_for),
         TEST(a_file_that_cannot_be_opened_holds_nothing_up),

@@ -60,6 +60,8 @@ def test(tap):
         drop(s, "other-name.hl7", three)
         wait_for("the same content again", lambda: batches(s)[-1]["again"] == 1)
         tap.equal("the same content under another name: nothing", len(batches(s)), 1)
+        tap.check("a feed whose files bring no news is heard all the same", s.one(
+            "SELECT c.last_at = b.last_at FROM dari.feed_count c JOIN dari.batch b USING (feed) WHERE feed = 'inbox'") == "t")
 
         drop(s, "odd.hl7", message(3) + "MSH|broken\r" + message(4))
         b = taken(s, "odd.hl7")

@@ -18,6 +18,23 @@ FORBIDDEN = {
     "dari_operator": ["DELETE FROM dari.message", "UPDATE dari.event SET data = ''", "DELETE FROM dari.ledger", "UPDATE dari.ledger SET body = ''"],
 }
 
+FILES = """
+  <feed name="list" adapter="files" mapping="{root}/mappings/exports/reservation-list.xml" rows="snapshot" covers="all">
+    <files folder="{home}/inbox" work="{home}/work" archive="{home}/archive" error="{home}/error" scan="50ms" min-age="0s"/>
+  </feed>
+"""
+
+
+def snapshots(tap, s):
+    """A feed of files writes what it needs, as dari_feed: rows that are new, changed and gone."""
+    rows = [f"A{n},{n},2026-03-12 10:00,예약\n" for n in range(5)]
+    for n, text in enumerate(("".join(rows), "".join(rows[1:]).replace("10:00,예약\nA2", "11:00,예약\nA2"))):
+        with open(os.path.join(s.home, f"{n}.csv"), "w", encoding="utf-8") as f:
+            f.write("예약번호,차트번호,예약일시,상태\n" + text)
+        os.rename(os.path.join(s.home, f"{n}.csv"), os.path.join(s.home, "inbox", f"{n}.csv"))
+        wait_for("the file", lambda: s.one(f"SELECT state FROM dari.batch WHERE name LIKE '%{n}.csv'") == "taken")
+    tap.equal("a feed of files as dari_feed", s.sql("SELECT read, gone FROM dari.batch ORDER BY no"), [["5", "0"], ["4", "1"]])
+
 
 def part(control, pointer, rest):
     head = f"MSH|^~\\&|HIS|HANBIT|DARI|CRM|20260309083000+0900||ADT^A28|{control}|P|2.5||{pointer}\r"
@@ -40,7 +57,9 @@ def parts(tap, s, m):
 
 
 def test(tap):
-    with Site("roles", clock="2026-03-09T08:30:00+09:00") as s:
+    with Site("roles", clock="2026-03-09T08:30:00+09:00", feeds=FILES) as s:
+        for folder in ("inbox", "work", "archive", "error"):
+            os.makedirs(os.path.join(s.home, folder))
         text = open(s.config, encoding="utf-8").read()
         with open(s.config, "w", encoding="utf-8") as f:
             f.write(text.replace('migrate="yes"', 'migrate="yes" set-role="yes"'))
@@ -54,6 +73,7 @@ def test(tap):
             for message in messages(path):
                 m.deliver(message)
         parts(tap, s, m)
+        snapshots(tap, s)
         s.clock("2026-03-12T10:00:00+09:00")
         wait_for("everything that is due", s.settled)
         tap.check("reminders lie in the outbox", glob.glob(s.home + "/outbox/*.json"))
@@ -62,7 +82,7 @@ def test(tap):
                   "\n".join(l for l in s.text().splitlines() if "permission" in l))
         for words in (["status"], ["message", "list"], ["message", "show", "1"], ["event", "show", "1"], ["trace", "HB000012"],
                       ["segment", "list"], ["segment", "recompute"], ["plan", "list"], ["consumer", "list"], ["ledger", "verify"],
-                      ["message", "reprocess", "1"], ["feed", "list"]):
+                      ["message", "reprocess", "1"], ["feed", "list"], ["batch", "list"]):
             out = s.run(*words)
             tap.check("as dari_operator: dari " + " ".join(words), out.returncode == 0, out.stderr)
         for role, statements in FORBIDDEN.items():

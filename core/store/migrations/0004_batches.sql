@@ -47,6 +47,14 @@ CREATE TABLE dari.snapshot (
     PRIMARY KEY (site, feed, key)
 ) WITH (fillfactor = 80);
 
+-- A feed whose files bring no news is not silent.
+CREATE FUNCTION dari.feed_heard(p_site text, p_feed text, p_at timestamptz) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO dari.feed_count AS f (site, feed, day, last_at)
+    VALUES (p_site, p_feed, (p_at AT TIME ZONE 'UTC')::date, p_at)
+    ON CONFLICT (site, feed, day) DO UPDATE SET last_at = excluded.last_at
+$$;
+
 -- A file is about to be read. One that was being read continues behind `position`; one that was refused begins again:
 -- a mapping may have been repaired. `known`: this content was taken, and (of a snapshot) nothing was taken since.
 CREATE FUNCTION dari.batch_open(p_site text, p_feed text, p_digest bytea, p_name text, p_size bigint, p_mark text,
@@ -65,6 +73,7 @@ BEGIN
         IF NOT p_snapshot OR v_newest = b.no THEN
             UPDATE dari.batch x SET again = x.again + 1, last_at = p_at, mark = coalesce(p_mark, x.mark)
             WHERE x.site = p_site AND x.no = b.no;
+            PERFORM dari.feed_heard(p_site, p_feed, p_at);
             RETURN QUERY SELECT b.no, b.turn, true, b.position;
             RETURN;
         END IF;
@@ -97,6 +106,7 @@ BEGIN
     SET state = p_state, problem = p_problem, position = greatest(x.position, p_position), read = x.read + p_unchanged,
         unchanged = x.unchanged + p_unchanged, bytes = p_bytes, last_at = p_at
     WHERE x.site = p_site AND x.no = p_no RETURNING * INTO STRICT b;
+    PERFORM dari.feed_heard(p_site, b.feed, p_at);
     PERFORM dari.ledger_append(p_site, p_at,
         'batch site=' || p_site || ' feed=' || b.feed || ' batch=' || p_no || ' state=' || p_state
         || ' read=' || b.read || ' mapped=' || b.mapped || ' ignored=' || b.ignored || ' unchanged=' || b.unchanged

@@ -43,7 +43,7 @@ static const char help[] =
     "Exit status: 0 done, 1 a message would be quarantined (FILE#N, place and reason are on\n"
     "standard error) or could not be read, 2 usage.\n";
 
-enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024, MAX_HEADER_ROW = 1000 };
+enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024, MAX_HEADER_ROW = 1000, BEGINNING = 512 };
 
 struct map_options {
     const char *feed, *config, *mapping, *catalogue, *charset, *zone, *keys;
@@ -306,28 +306,46 @@ static bool is_table(const struct map_job *j, struct str raw)
     return mapping_headers(j->mapping) && content_of(raw) == CONTENT_HL7;
 }
 
-static void map_file(struct map_job *j, const char *file)
+/* A table in a file of its own is read as a stream, whatever its size. */
+static bool begins_as_table(const struct map_job *j, const char *path)
 {
-    struct err e = {.code = ERR_NONE};
-    struct str raw;
-    arena_reset(j->files);
-    const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
-    if (file_read(j->files, path, MAX_FILE, &raw, &e) != ERR_NONE) {
-        fprintf(stderr, "dari map: %s\n", e.msg);
-        j->failed = true;
-        return;
+    char beginning[BEGINNING];
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rbe") : NULL;
+    size_t n = f ? fread(beginning, 1, sizeof beginning, f) : 0;
+    if (f) {
+        fclose(f);
     }
+    return f && is_table(j, (struct str){beginning, n});
+}
+
+static void map_content(struct map_job *j, const char *file, struct str raw)
+{
     enum content content = content_of(raw);
     if (content == CONTENT_XML || content == CONTENT_JSON) {
         map_document(j, file, raw);
     } else if (content == CONTENT_ROW) {
         map_message(j, file, 1, raw);
-    } else if (is_table(j, raw) && path != file) {
-        map_piped_table(j, raw);
     } else if (is_table(j, raw)) {
-        map_table(j, file, path);
+        map_piped_table(j, raw);
     } else {
         map_messages(j, file, raw);
+    }
+}
+
+static void map_file(struct map_job *j, const char *file)
+{
+    struct err e = {.code = ERR_NONE};
+    struct str raw;
+    bool piped = strcmp(file, "-") == 0;
+    arena_reset(j->files);
+    if (!piped && begins_as_table(j, file)) {
+        map_table(j, file, file);
+    } else if (file_read(j->files, piped ? "/dev/stdin" : file, MAX_FILE, &raw, &e) == ERR_NONE) {
+        map_content(j, file, raw);
+    } else {
+        fprintf(stderr, "dari map: %s\n", e.msg);
+        j->failed = true;
     }
 }
 

@@ -16,6 +16,32 @@ static const char columns[] =
     "coalesce(last_seq, first_seq + events - 1, 0) AS last_seq";
 enum { NO, ID, FEED, PLACE = 7, CHARSET = 11, SIZE, FIRST_SEQ, EVENTS, SEALED, REPLY, LAST_SEQ };
 
+DB_STATEMENT(message_parts,
+             "SELECT p.waiting, coalesce(p.whole, 0), coalesce(p.place, 0), (SELECT "
+             "string_agg(x.no::text, ', ' ORDER BY x.place) FROM dari.part x WHERE x.site = p.site "
+             "AND x.whole = p.whole) FROM dari.part p WHERE p.site = $1 AND p.no = $2");
+
+/* Of a part of a message: what it is a part of. */
+static enum err_code print_part(struct session *s, int64_t no, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    arg_z(&q, s->config->site);
+    arg_i64(&q, no);
+    enum err_code code = db_run(s->db, s->arena, &message_parts, &q, &r, e);
+    if (code != ERR_NONE || db_count(r) == 0) {
+        return code;
+    }
+    if (db_i64(r, 0, 1)) {
+        printf("%-11s %" PRId64 " of messages %s, mapped as a whole with %" PRId64 "\n", "part",
+               db_i64(r, 0, 2), db_z(r, 0, 3), db_i64(r, 0, 1));
+    } else {
+        printf("%-11s %s\n", "part",
+               db_bool(r, 0, 0) ? "waits for the others" : "the others did not come");
+    }
+    return ERR_NONE;
+}
+
 /* As text of UTF-8, where the message's character set is known and holds. */
 static struct str readable(struct arena *a, struct str raw, struct str charset)
 {
@@ -38,6 +64,10 @@ static enum err_code print_shown(struct session *s, struct db_rows *r, struct er
         if (db_str(r, 0, FEED + k).n) {
             printf("%-11s %s\n", names[k], text_visible(s->arena, db_str(r, 0, FEED + k)));
         }
+    }
+    code = print_part(s, db_i64(r, 0, NO), e);
+    if (code != ERR_NONE) {
+        return code;
     }
     int64_t first = db_i64(r, 0, FIRST_SEQ), n = db_i64(r, 0, EVENTS),
             last = db_i64(r, 0, LAST_SEQ);

@@ -150,7 +150,7 @@ def refusals(tap, s, m):
 def late(tap, s, m):
     """The steward gives up what has waited too long; an operator can still repair it."""
     whole = body("P3")
-    parts = cut("Z", whole, [25, 45])
+    parts = cut("Z", whole, [25, 35])
     m.ask(parts[0])
     m.ask(parts[1])
     s.stop()
@@ -170,6 +170,9 @@ def late(tap, s, m):
     tap.check("reprocessing the parts makes it whole", "quarantined → mapped, 1 new events" in again, again)
     tap.equal("with the one that was missing", ([e[0] for e in events(s, "Z-%")], [x[1] for x in states(s, "Z-%")]),
               (["Z-1"], ["ignored", "mapped", "ignored"]))
+    shown = s.run("message", "show", no, check=True).stdout
+    nos = [r[0] for r in s.sql("SELECT no FROM dari.message WHERE control_id LIKE 'Z-%' ORDER BY control_id")]
+    tap.check("message show tells what it is a part of", f"2 of messages {', '.join(nos)}, mapped as a whole with {no}" in shown, shown)
     again = s.run("message", "reprocess", no, check=True).stdout
     tap.check("once more: nothing new", "mapped → mapped, 0 new events" in again, again)
     sums(tap, s, "reprocessed")

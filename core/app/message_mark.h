@@ -10,8 +10,8 @@
 
 /*
  * Where a place lies in a text: "PID-3.1" of HL7 v2, "segment 4", "row 214, column 예약일시" of a
- * row, "line 12", "byte 1180", "line 27: participant[2]/actor" of a document. A field that is not there is looked for as the segment that should
- * have it. False: nowhere.
+ * row, "line 12", "byte 1180", "line 27: participant[2]/actor" of a document. A field that is not
+ * there is looked for as the segment that should have it. False: nowhere.
  */
 bool message_place(struct arena *a, struct str text, struct str place, size_t *from, size_t *n);
 

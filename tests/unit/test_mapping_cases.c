@@ -24,11 +24,9 @@ static const struct {
     const char *folder;
     size_t cases;
 } sets[] = {
-    {"mappings/hl7v2", 35},
-    {"mappings/fhir", 18},
-    {"mappings/cda", 4},
-    {"mappings/local-xml", 3},
-    {"mappings/exports", 20}, /* a case is for the mapping whose name its own begins with */
+    {"mappings/hl7v2", 35},    {"mappings/fhir", 18},    {"mappings/cda", 4},
+    {"mappings/local-xml", 3}, {"mappings/exports", 20}, /* a case is for the mapping whose name its
+                                                            own begins with */
 };
 
 enum { MAX_FILE = 1 << 20, MAX_KEYS = 256 };

@@ -158,6 +158,7 @@ static void limits(void **state)
     struct str bytes = repeat("<r>\n", "<a>#</a>", 1500000, "</r>");
     struct str mega = repeat("<a x='", "0123456789", 900000, "'/>");
     struct str attributes = repeat("<r>\n<a", " a#=''", 80000, "/></r>");
+    struct str one_more = repeat("<a", " a#=''", 257, "/>");
     struct str tag = repeat("<a b='", "0123456789", 7000, "'/>");
     struct str text = repeat("<a>\n", "0123456789", 900000, "</a>");
     struct str nodes = repeat("<r>", "<a/>", 600000, "</r>");
@@ -169,6 +170,7 @@ static void limits(void **state)
     refused("bytes", bytes, ERR_LIMIT, "line 2");
     refused("a value of 9 MB", mega, ERR_LIMIT, "line 1");
     refused("80,000 attributes", attributes, ERR_LIMIT, "line 2");
+    refused("257 attributes", one_more, ERR_LIMIT, "line 1");
     refused("a tag of 64 KiB", tag, ERR_LIMIT, "line 1");
     refused("a text of 9 MB", text, ERR_LIMIT, "line 1");
     refused("nodes", nodes, ERR_LIMIT, "line 1");
@@ -178,6 +180,21 @@ static void limits(void **state)
     refused("namespaces", many, ERR_LIMIT, "line 1");
     getrusage(RUSAGE_SELF, &after);
     assert_true(after.ru_maxrss - before.ru_maxrss < 4096);
+}
+
+/* Before libxml2 has seen a byte. */
+static void by_the_gate(void **state)
+{
+    (void)state;
+    static const struct str rows[] = {
+        STR_INIT("<r>a\0b</r>"), STR_INIT("<r>\x0b</r>"),      STR_INIT("<r>&x;</r>"),
+        STR_INIT("<r><a></r>"),  STR_INIT("<!DOCTYPE r><r/>"), STR_INIT("<r a='&#x1'/>"),
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct err e = {.code = ERR_NONE};
+        assert_int_not_equal(xml_gate(rows[i], NULL, &e), ERR_NONE);
+        assert_string_equal(e.where, "line 1");
+    }
 }
 
 /* The limits are no narrower than said: 128 deep, 256 attributes, an attachment in `value`. */
@@ -273,8 +290,9 @@ static void kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hostile),  cmocka_unit_test(limits),    cmocka_unit_test(within),
-        cmocka_unit_test(charsets), cmocka_unit_test(bad_bytes), cmocka_unit_test(kinds),
+        cmocka_unit_test(hostile),     cmocka_unit_test(limits),    cmocka_unit_test(within),
+        cmocka_unit_test(charsets),    cmocka_unit_test(bad_bytes), cmocka_unit_test(kinds),
+        cmocka_unit_test(by_the_gate),
     };
     return cmocka_run_group_tests_name("xml: gate", tests, setup, teardown);
 }

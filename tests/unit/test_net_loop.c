@@ -111,6 +111,63 @@ static void a_watch_tells_what_is_wanted_and_nothing_else(void **state)
     close(pair[1]);
 }
 
+enum { CROWD = 20 };
+
+struct crowd {
+    struct net_loop *loop;
+    int fd[CROWD + 1], peer[CROWD + 1]; /* the last one asked to be first */
+    int heard, before_first;
+};
+
+static void one_of_many(void *ctx, int ready)
+{
+    struct crowd *c = ctx;
+    (void)ready;
+    c->heard++;
+    if (c->heard == 1) { /* while all wait for their turn, the first one gets something to read */
+        assert_int_equal(write(c->peer[CROWD], "x", 1), 1);
+    }
+    if (c->heard == 10 * CROWD) {
+        net_loop_stop(c->loop);
+    }
+}
+
+static void the_first(void *ctx, int ready)
+{
+    struct crowd *c = ctx;
+    char byte;
+    (void)ready;
+    assert_int_equal(read(c->fd[CROWD], &byte, 1), 1);
+    c->before_first = c->heard;
+}
+
+/* It is heard after at most two of the others, however many wait; and keeps nobody from the end. */
+static void who_asked_to_be_first_does_not_wait_for_the_crowd(void **state)
+{
+    (void)state;
+    struct crowd c = {.loop = net_loop_new(NULL)};
+    struct net_watch *w[CROWD + 1];
+    for (int i = 0; i <= CROWD; i++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        c.fd[i] = pair[0];
+        c.peer[i] = pair[1];
+        w[i] = net_watch_new(c.loop, c.fd[i], i < CROWD ? one_of_many : the_first, &c);
+    }
+    net_watch_first(w[CROWD]);
+    for (int i = 0; i <= CROWD; i++) {
+        net_watch_want(w[i], i < CROWD ? NET_WRITE : NET_READ);
+    }
+    net_loop_run(c.loop);
+    assert_in_range(c.before_first, 1, 2);
+    for (int i = 0; i <= CROWD; i++) {
+        net_watch_free(&w[i]);
+        close(c.fd[i]);
+        close(c.peer[i]);
+    }
+    net_loop_free(&c.loop);
+}
+
 static void on_stop(void *ctx)
 {
     struct seen *s = ctx;
@@ -143,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_timer_fires_once_each_time_it_is_set),
         cmocka_unit_test(a_disarmed_timer_is_silent),
         cmocka_unit_test(a_watch_tells_what_is_wanted_and_nothing_else),
+        cmocka_unit_test(who_asked_to_be_first_does_not_wait_for_the_crowd),
         cmocka_unit_test(signals_reach_their_handlers_and_the_second_stop_ends_the_loop),
     };
     alarm(60);

@@ -68,7 +68,8 @@ enum adapter_outcome {
  * `mapped` counts messages that became events. Slices live until finished() returns. */
 struct adapter_result {
     enum adapter_outcome outcome;
-    struct str problem; /* of a refused file: place and reason, never a value */
+    struct str problem; /* of a refused file, or of the first message of it that was rejected:
+                           place and reason, never a value */
     struct str reply;   /* HL7 batch reply for the sender, empty when there is none */
     int64_t read, mapped, ignored, unchanged, rejected, duplicates;
     int64_t events;

@@ -162,7 +162,7 @@ static void counts_json(struct buf *b, const struct adapter_result *r)
 
 static void counts_words(struct buf *b, const struct adapter_result *r)
 {
-    if (r->problem.n) {
+    if (r->outcome == ADAPTER_REFUSED) {
         buf_add(b, r->problem);
         return;
     }
@@ -171,6 +171,10 @@ static void counts_words(struct buf *b, const struct adapter_result *r)
                " unchanged, %" PRId64 " in quarantine, %" PRId64 " duplicates, %" PRId64 " events",
                outcome_name(r->outcome), r->read, r->mapped, r->ignored, r->unchanged, r->rejected,
                r->duplicates, r->events);
+    if (r->problem.n) {
+        buf_addz(b, "; the first in quarantine: ");
+        buf_add(b, r->problem);
+    }
 }
 
 void answer_result(struct exchange *x, int status, const struct adapter_result *r)

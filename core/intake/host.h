@@ -50,7 +50,7 @@ struct adapter_host {
     bool file_waits;        /* another one was turned away until then */
     char *mark;             /* of the newest file taken; NULL: not known yet */
     bool known, away, blocked, paused;
-    bool news; /* the relay is to be told */
+    bool news;          /* the relay is to be told */
     bool kept;          /* what is being answered just now is durable */
     const char *sender; /* of the next message: the subject of a certificate, or NULL */
     size_t

@@ -301,11 +301,21 @@ static void compared(struct adapter_host *h, struct import *i, struct db_rows *r
     i->stage = IMPORT_READ;
 }
 
+static void note_rejected(struct import *i, const struct job *j)
+{
+    const struct err *p = &j->p.mapped.problem;
+    if (j->p.mapped.state != MAPPING_QUARANTINED || i->rejected[0]) {
+        return;
+    }
+    snprintf(i->rejected, sizeof i->rejected, "%s%s%s", p->where, p->where[0] ? ": " : "", p->msg);
+}
+
 static void committed(struct adapter_host *h, struct import *i, struct db_rows *rows)
 {
     bool news = false, kept = true;
     for (int k = 0; k < db_count(rows); k++) {
         struct job *j = jobs_pop(&i->group);
+        note_rejected(i, j);
         news |= commit_count(h, j, rows, k);
         if (source_batch(i->source)) {
             kept &= keep_reply(i, db_null(rows, k, 3) ? j->reply : db_str(rows, k, 3));
@@ -359,6 +369,7 @@ static void closed(struct adapter_host *h, struct import *i, struct db_rows *row
 {
     struct adapter_result r = {.outcome = i->refused ? ADAPTER_REFUSED : ADAPTER_TAKEN,
                                .reply = batch_reply(i),
+                               .problem = str_of(i->rejected),
                                .read = db_i64(rows, 0, 0),
                                .mapped = db_i64(rows, 0, 1),
                                .ignored = db_i64(rows, 0, 2),

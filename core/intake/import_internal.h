@@ -70,6 +70,7 @@ struct import {
     unsigned char page[ROW_KEY]; /* the last key of the page before */
     bool paged;                  /* there was a page before */
     int64_t known_count;         /* of rows that the file covers */
+    char rejected[400];          /* the first one: place and reason */
     char note[160];              /* of a file that was taken: what was left undone, and why */
 
     struct arena *replies_arena; /* of an HL7 batch */

@@ -11,7 +11,7 @@ import sys
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from site_dari import Site, free_port, main, wait_for  # noqa: E402
+from site_dari import ROOT, Site, free_port, main, wait_for  # noqa: E402
 
 HL7 = {"Content-Type": "application/hl7-v2"}
 CSV = {"Content-Type": "text/csv"}
@@ -65,7 +65,7 @@ def certificates(home):
         os.chmod(os.path.join(home, name + ".key"), 0o600)
 
 
-def feeds(port, csv_port, tls_port):
+def feeds(port, csv_port, tls_port, fhir_port):
     return f"""
   <feed name="web" adapter="http" mapping="{{root}}/mappings/hl7v2">
     <http port="{port}" path="/inbox" max-message="64k" deadline="700ms" idle-timeout="30s" max-per-address="8"
@@ -74,6 +74,7 @@ def feeds(port, csv_port, tls_port):
   <feed name="tables" adapter="http" mapping="{{root}}/mappings/exports/reservation-list.xml" rows="snapshot">
     <http port="{csv_port}" work="{{home}}/tables" tokens="{{home}}/tokens" max-body="2m"/>
   </feed>
+  <feed name="fhir" adapter="http" mapping="{{root}}/mappings/fhir"><http port="{fhir_port}" work="{{home}}/fhir"/></feed>
   <feed name="secure" adapter="http" mapping="{{root}}/mappings/hl7v2">
     <http port="{tls_port}" tls="yes" cert="{{home}}/server.pem" key="{{home}}/server.key" ca="{{home}}/ca.pem" clients="required"/>
   </feed>
@@ -158,6 +159,28 @@ def files(tap, s, port, token):
     tap.check("nothing is left in the work folder", True)
 
 
+def documents(tap, s, port, hl7_port):
+    def case(name):
+        with open(os.path.join(ROOT, "mappings/fhir/cases", name, "in.json"), "rb") as f:
+            return f.read()
+    c = Client(port)
+    json_type, xml_type = {"Content-Type": "application/fhir+json; charset=utf-8"}, {"Content-Type": "application/fhir+xml"}
+    status, body, r = c.post(case("appointment-booked"), json_type)
+    o = json.loads(body)
+    tap.equal("FHIR JSON: an OperationOutcome", (status, o["resourceType"], o["issue"][0]["severity"], r.getheader("Content-Type")),
+              (200, "OperationOutcome", "information", "application/fhir+json"))
+    tap.check("and an event", int(s.one("SELECT count(*) FROM dari.event WHERE source = 'feed:fhir' AND type = 'appointment.booked'")) == 1)
+    status, body, _ = c.post(case("appointment-no-patient"), json_type)
+    tap.equal("one that goes to quarantine: 422 and an error", (status, json.loads(body)["issue"][0]["severity"]), (422, "error"))
+    status, body, _ = c.post(b'<Patient xmlns="http://hl7.org/fhir"><identifier/></Patient>', xml_type)
+    tap.check("FHIR XML is answered in XML", b"<OperationOutcome" in body, body)
+    status, body, _ = c.post(b'<!DOCTYPE x [<!ENTITY a "b">]><Patient xmlns="http://hl7.org/fhir">&a;</Patient>', xml_type)
+    tap.equal("a DOCTYPE: 422 with the reason", (status, b"DOCTYPE" in body), (422, True))
+    with open(os.path.join(ROOT, "tests/cases/equal/arrived/hl7v2.xml"), "rb") as f:
+        status, body, _ = Client(hl7_port).post(f.read(), {"Content-Type": "application/hl7-v2+xml"}, "/inbox")
+    tap.equal("v2.xml is answered in kind", (status, b"<MSA.1>AA</MSA.1>" in body), (200, True))
+
+
 def outage(tap, s, port):
     s.postgres("stop")
     result = []
@@ -187,19 +210,20 @@ def secure(tap, s, port):
 
 
 def test(tap):
-    port, csv_port, tls_port = free_port(), free_port(), free_port()
-    with Site("http", feeds=feeds(port, csv_port, tls_port)) as s:
+    port, csv_port, tls_port, fhir_port = free_port(), free_port(), free_port(), free_port()
+    with Site("http", feeds=feeds(port, csv_port, tls_port, fhir_port)) as s:
         certificates(s.home)
         token = "a-token-for-the-test"
         with open(os.path.join(s.home, "tokens"), "w", encoding="utf-8") as f:
             f.write("# who\nlab " + hashlib.sha256(token.encode()).hexdigest() + "\n")
         os.chmod(os.path.join(s.home, "tokens"), 0o600)
         s.start()
-        for p in (port, csv_port, tls_port):
+        for p in (port, csv_port, tls_port, fhir_port):
             wait_for("the server", lambda: socket.create_connection(("127.0.0.1", p)).close() is None)
         messages(tap, s, port)
         hostile(tap, s, port)
         files(tap, s, csv_port, token)
+        documents(tap, s, fhir_port, port)
         secure(tap, s, tls_port)
         outage(tap, s, port)
         tap.check("no name in the log", "홍길동" not in s.text() and "W00000" not in s.text())

@@ -40,7 +40,7 @@ struct hmac;
 struct hmac *hmac_new(const unsigned char key[32]);
 void hmac_free(struct hmac **h);
 /* Each part is preceded by its length, so that ("ab", "c") and ("a", "bc") differ. */
-void hmac_parts(struct hmac *h, const struct str *parts, size_t count, unsigned char out[32]);
+void hmac_parts(const struct hmac *h, const struct str *parts, size_t count, unsigned char out[32]);
 
 /* What sealing needs; owned by the keyring (seal.c). */
 struct sealer;

@@ -41,6 +41,11 @@ static enum err_code one_message(struct workshop *w, int64_t no, const char *fee
     static const char *const states[] = {"mapped", "ignored", "quarantined"};
     struct reprocessed done;
     enum err_code code = load_feed(w, feed, e);
+    if (code == ERR_NOTFOUND) { /* the others can be done all the same */
+        w->still = true;
+        printf("message %" PRId64 ": left as it is: %s\n", no, e->msg);
+        return ERR_NONE;
+    }
     if (code != ERR_NONE) {
         return code;
     }

@@ -121,8 +121,8 @@ def searches_by_index(tap, s, base):
     by_index(tap, s, "by control id", recent + ["--control-id", "F3-77"], "message_key_pkey")
     by_index(tap, s, "by type", recent + ["--type", "ORU^R01"], "_feed_type_idx")
     by_index(tap, s, "by patient", recent + ["--patient", "C2"], "_patient_idx")
-    by_index(tap, s, "by state", recent + ["--state", "quarantined"])
-    by_index(tap, s, "ignored", recent + ["--state", "ignored"])
+    by_index(tap, s, "by state", recent + ["--state", "quarantined"], "site_state_no_idx")
+    by_index(tap, s, "ignored", recent + ["--state", "ignored"], "site_state_no_idx")
     by_index(tap, s, "by time", recent + ["--from", f"{DAYS[1]}T11:00:00+09:00", "--to", f"{DAYS[1]}T11:05:00+09:00"], "received_at_idx")
     number = str(base + 2 * 100000 + 5)
     tap.equal("the number of F2-5", [m["message"] for m in lines(s.run("message", "list", "--json", "--control-id", "F2-5"))], [int(number)])
@@ -224,8 +224,15 @@ def reprocess(tap, s, no):
               and any(r.startswith("reprocessed ") for r in rows), rows)
     out = s.run("message", "reprocess", "--state", "quarantined", "--control-id", "nobody")
     tap.check("reprocess: nothing fits", out.returncode == 0 and "no message fits" in out.stdout, out.stdout)
+    s.sql("UPDATE dari.message SET feed = 'old' WHERE control_id = 'D0-2'")
+    s.sql("INSERT INTO dari.feed_count (site, feed, day) SELECT 'hanbit', 'old', day FROM dari.message WHERE feed = 'old'")
+    out = s.run("message", "reprocess", "--patient", "C2", "--to", DAYS[2], "--dry-run")
+    tap.check("reprocess: a feed that is gone does not stop the others", out.returncode == 1 and "feed old is not in the configuration" in out.stdout
+              and "mapped → mapped" in out.stdout, out.stdout + out.stderr)
+    s.sql("UPDATE dari.message SET feed = 'emr' WHERE control_id = 'D0-2'")
     tap.equal("reprocess: neither numbers nor a filter", s.run("message", "reprocess").returncode, 2)
-    tap.check("the ledger verifies after all that", s.run("ledger", "verify").returncode == 0)
+    out = s.run("ledger", "verify")
+    tap.check("the ledger verifies after all that", out.returncode == 0, out.stdout + out.stderr)
 
 
 def test(tap):

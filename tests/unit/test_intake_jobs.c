@@ -1,3 +1,4 @@
+#include "core/base/num.h"
 #include "core/base/file.h"
 #include "core/intake/counters.h"
 #include "core/intake/jobs.h"
@@ -101,8 +102,10 @@ static int64_t value(struct str text, const char *name)
     struct str line;
     while (str_next(&text, '\n', &line)) {
         size_t blank = str_find(line, ' ', 0);
-        if (str_is(str_cut(line, 0, blank), name)) {
-            return strtoll(line.p + blank + 1, NULL, 10);
+        int64_t n;
+        if (str_is(str_cut(line, 0, blank), name) &&
+            num_i64(str_cut(line, blank + 1, line.n), INT64_MIN, INT64_MAX, &n, NULL) == ERR_NONE) {
+            return n;
         }
     }
     return -1;

@@ -7,6 +7,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 /*
  * Random 96-bit nonces are safe for about 2^32 records under one key, which a large site reaches in
@@ -17,8 +19,20 @@
 enum { VERSION = 1, NONCE = 12, TAG = 16, NONCE_AT = 1, TEXT_AT = NONCE_AT + NONCE };
 _Static_assert(SEAL_OVERHEAD == TEXT_AT + TAG, "the header says how much sealing adds");
 
+/*
+ * Nonces are drawn many at a time: the generator takes about as long for one as for all of these.
+ * A process that was forked draws its own.
+ */
+enum { NONCES = 64 };
+struct nonces {
+    unsigned char left[NONCES][NONCE];
+    size_t count;
+    pid_t owner;
+};
+
 struct sealer {
     struct hmac *contexts;
+    struct nonces nonces;
     EVP_CIPHER *cipher;
     EVP_CIPHER_CTX *ctx;
 };
@@ -47,6 +61,16 @@ void sealer_free(struct sealer **s)
         free(*s);
         *s = NULL;
     }
+}
+
+static void take_nonce(struct nonces *n, unsigned char out[NONCE])
+{
+    if (n->count == 0 || n->owner != getpid()) {
+        random_bytes(n->left[0], sizeof n->left);
+        n->count = NONCES;
+        n->owner = getpid();
+    }
+    memcpy(out, n->left[--n->count], NONCE);
 }
 
 static const unsigned char *bytes_of(struct str s)
@@ -79,7 +103,7 @@ enum err_code seal(const struct keyring *k, struct str context, struct str plain
     }
     struct sealer *s = keyring_sealer(k);
     to[0] = VERSION;
-    random_bytes(to + NONCE_AT, NONCE);
+    take_nonce(&s->nonces, to + NONCE_AT);
     int n = 0, end = 0;
     bool ok = begin(s, context, to + NONCE_AT, 1) &&
               (plain.n == 0 ||

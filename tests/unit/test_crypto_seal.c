@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static char folder[] = "/tmp/dari-seal-XXXXXX";
 static struct keyring *keys;
@@ -66,16 +68,42 @@ static void what_was_sealed_opens(void **state)
     }
 }
 
+/* Many records, some of them sealed by a forked process in between: no nonce twice. */
 static void nonces_differ(void **state)
 {
     (void)state;
-    buf_reset(&sealed);
-    assert_int_equal(seal(keys, STR("c"), STR("same"), &sealed, NULL), ERR_NONE);
-    size_t one = sealed.n;
-    assert_int_equal(seal(keys, STR("c"), STR("same"), &sealed, NULL), ERR_NONE);
-    assert_int_equal(sealed.n, 2 * one);
-    assert_memory_not_equal(sealed.p, sealed.p + one, one);
-    assert_memory_not_equal(sealed.p + 13, sealed.p + one + 13, 4);
+    enum { HERE = 300, THERE = 40, NONCE = 12 };
+    unsigned char seen[HERE + THERE][NONCE];
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = -1;
+    for (size_t i = 0; i < HERE; i++) {
+        if (i == HERE / 2 && (child = fork()) == 0) {
+            break;
+        }
+        buf_reset(&sealed);
+        assert_int_equal(seal(keys, STR("c"), STR("same"), &sealed, NULL), ERR_NONE);
+        memcpy(seen[i], sealed.p + 1, NONCE);
+    }
+    for (size_t i = 0; child == 0 && i < THERE; i++) {
+        buf_reset(&sealed);
+        bool ok = seal(keys, STR("c"), STR("same"), &sealed, NULL) == ERR_NONE &&
+                  write(pipes[1], sealed.p + 1, NONCE) == NONCE;
+        if (!ok || i + 1 == THERE) {
+            _exit(!ok);
+        }
+    }
+    close(pipes[1]);
+    for (size_t i = HERE; i < HERE + THERE; i++) {
+        assert_int_equal(read(pipes[0], seen[i], NONCE), NONCE);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    for (size_t i = 0; i < HERE + THERE; i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(seen[i], seen[k], NONCE);
+        }
+    }
+    close(pipes[0]);
 }
 
 static void another_context_does_not_open(void **state)

@@ -1,10 +1,12 @@
 #include "core/xml/reader.h"
 
-#include <libxml/xmlreader.h>
+#include "core/base/buf.h"
+
+#include <libxml/parser.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DECLARATION = 200 };
+enum { DECLARATION = 200, PIECE = 16 * 1024, MAX_DEPTH = 128, MOST_MARKUP = 4 << 20 };
 
 /* Where in the markup the last byte was. */
 enum gate_state { IN_TEXT, IN_LT, IN_TAG, IN_QUOTE, IN_BANG, IN_COMMENT, IN_CDATA, IN_PI };
@@ -18,15 +20,25 @@ struct gate {
     char declaration[DECLARATION];
 };
 
+/* A step that libxml2 has told of, and the caller has not asked for yet. */
+struct event {
+    enum xml_step step;
+    size_t from, n;    /* its name or text in `bytes`; attributes behind the name, by NUL bytes */
+    size_t attributes; /* how many */
+};
+
 struct xml_reader {
     xml_read_fn read;
     void *ctx;
     struct xml_reader_limits limits;
     struct gate gate;
-    struct err problem; /* of the gate or of reading */
-    xmlTextReader *reader;
-    bool empty; /* the current start has no end of its own */
-    enum xml_step step;
+    struct err problem; /* of the gate, of reading or of a limit */
+    xmlParserCtxt *parser;
+    struct event *events;
+    size_t count, at, room; /* events[at..count) are to come; events[at - 1] is the current one */
+    struct buf bytes;       /* of these events */
+    size_t depth;
+    bool ended;
 };
 
 /* ---- the gate ---- */
@@ -150,50 +162,147 @@ static enum err_code gate_pass(struct xml_reader *r, const char *p, size_t n)
     return ERR_NONE;
 }
 
-static int read_gated(void *ctx, char *to, int n)
+/* ---- what libxml2 tells ---- */
+
+static void stop(struct xml_reader *r, enum err_code code, const char *why)
 {
-    struct xml_reader *r = ctx;
-    if (r->problem.code != ERR_NONE) {
-        return -1;
+    if (r->problem.code == ERR_NONE) {
+        ERR(&r->problem, code, (size_t)r->gate.offset, "%s", why);
     }
-    ssize_t got = r->read(r->ctx, to, (size_t)n, &r->problem);
-    if (got < 0 || gate_pass(r, to, (size_t)got) != ERR_NONE) {
-        return -1;
-    }
-    return (int)got;
+    xmlStopParser(r->parser);
 }
 
-/* ---- the reader ---- */
+static struct event *new_event(struct xml_reader *r, enum xml_step step)
+{
+    if (r->count == r->room) {
+        size_t room = r->room ? r->room * 2 : 256;
+        struct event *events = realloc(r->events, room * sizeof *events);
+        if (!events) {
+            stop(r, ERR_NOMEM, "no memory to read xml");
+            return NULL;
+        }
+        r->events = events;
+        r->room = room;
+    }
+    r->events[r->count] = (struct event){step, r->bytes.n, 0, 0};
+    return &r->events[r->count++];
+}
+
+static void add_z(struct xml_reader *r, const xmlChar *text)
+{
+    buf_addz(&r->bytes, (const char *)text);
+}
+
+/* Without expanding entities libxml2 leaves an ampersand as &#38;, and nothing else. */
+static void add_value(struct xml_reader *r, struct str value)
+{
+    static const struct str ampersand = STR_INIT("&#38;");
+    for (size_t i = 0; i < value.n;) {
+        size_t at = str_find(value, '&', i);
+        buf_add(&r->bytes, str_cut(value, i, at));
+        if (at < value.n) {
+            buf_addc(&r->bytes, '&');
+        }
+        i = at + (str_starts(str_cut(value, at, value.n), ampersand) ? ampersand.n : 1);
+    }
+}
+
+static void on_start(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
+                     int spaces, const xmlChar **declared, int count, int defaulted,
+                     const xmlChar **attributes)
+{
+    struct xml_reader *r = ctx;
+    (void)prefix, (void)uri, (void)spaces, (void)declared, (void)defaulted;
+    struct event *e = new_event(r, XML_START);
+    if (!e || ++r->depth > MAX_DEPTH) {
+        stop(r, ERR_LIMIT, "elements are nested too deeply");
+        return;
+    }
+    add_z(r, name);
+    buf_addc(&r->bytes, '\0');
+    for (int i = 0; i < count; i++) {
+        const xmlChar **a = attributes + (size_t)i * 5; /* name, prefix, uri, value, its end */
+        if (a[1]) {
+            add_z(r, a[1]);
+            buf_addc(&r->bytes, ':');
+        }
+        add_z(r, a[0]);
+        buf_addc(&r->bytes, '\0');
+        add_value(r, (struct str){(const char *)a[3], (size_t)(a[4] - a[3])});
+        buf_addc(&r->bytes, '\0');
+        e->attributes++;
+    }
+    e->n = r->bytes.n - e->from;
+}
+
+static void on_end(void *ctx, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
+{
+    struct xml_reader *r = ctx;
+    (void)prefix, (void)uri;
+    struct event *e = new_event(r, XML_END);
+    r->depth--;
+    if (e) {
+        add_z(r, name);
+        buf_addc(&r->bytes, '\0');
+        e->n = r->bytes.n - e->from;
+    }
+}
+
+/* A text comes in pieces; to the caller it is one. */
+static void on_text(void *ctx, const xmlChar *text, int n)
+{
+    struct xml_reader *r = ctx;
+    struct event *last = r->count > r->at ? &r->events[r->count - 1] : NULL;
+    struct event *e = last && last->step == XML_TEXT ? last : new_event(r, XML_TEXT);
+    if (!e) {
+        return;
+    }
+    buf_add(&r->bytes, (struct str){(const char *)text, (size_t)n});
+    e->n += (size_t)n;
+    if (e->n > r->limits.text) {
+        stop(r, ERR_LIMIT, "a text is too long");
+    }
+}
+
+static void on_doctype(void *ctx, const xmlChar *name, const xmlChar *external,
+                       const xmlChar *system)
+{
+    (void)name, (void)external, (void)system;
+    stop(ctx, ERR_REFUSED, "a DOCTYPE is not allowed");
+}
 
 static void be_silent(void *ctx, xmlErrorPtr error)
 {
     (void)ctx, (void)error; /* its text may hold a piece of the document */
 }
 
+/* ---- the reader ---- */
+
 enum err_code xml_reader_new(xml_read_fn read, void *ctx, const struct xml_reader_limits *limits,
                              struct xml_reader **out, struct err *e)
 {
+    xmlSAXHandler sax = {.initialized = XML_SAX2_MAGIC,
+                         .internalSubset = on_doctype,
+                         .startElementNs = on_start,
+                         .endElementNs = on_end,
+                         .characters = on_text,
+                         .ignorableWhitespace = on_text,
+                         .cdataBlock = on_text,
+                         .serror = be_silent};
     struct xml_reader *r = calloc(1, sizeof *r);
     *out = NULL;
-    if (!r) {
+    if (r) {
+        r->read = read;
+        r->ctx = ctx;
+        r->limits = *limits;
+        buf_init(&r->bytes, limits->text + MOST_MARKUP);
+        r->parser = xmlCreatePushParserCtxt(&sax, r, NULL, 0, NULL);
+    }
+    if (!r || !r->parser) {
+        free(r);
         return ERR(e, ERR_NOMEM, 0, "no memory to read xml");
     }
-    r->read = read;
-    r->ctx = ctx;
-    r->limits = *limits;
-    r->reader = xmlReaderForIO(read_gated, NULL, r, NULL, "UTF-8",
-                               XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
-                                   XML_PARSE_COMPACT);
-    if (!r->reader) {
-        struct err problem = r->problem;
-        free(r);
-        if (problem.code != ERR_NONE && e) {
-            *e = problem;
-        }
-        return problem.code != ERR_NONE ? problem.code
-                                        : ERR(e, ERR_SYNTAX, 0, "the xml is not well-formed");
-    }
-    xmlTextReaderSetStructuredErrorHandler(r->reader, be_silent, NULL);
+    xmlCtxtUseOptions(r->parser, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     *out = r;
     return ERR_NONE;
 }
@@ -201,7 +310,9 @@ enum err_code xml_reader_new(xml_read_fn read, void *ctx, const struct xml_reade
 void xml_reader_free(struct xml_reader **r)
 {
     if (*r) {
-        xmlFreeTextReader((*r)->reader);
+        xmlFreeParserCtxt((*r)->parser);
+        buf_release(&(*r)->bytes);
+        free((*r)->events);
         free(*r);
         *r = NULL;
     }
@@ -209,68 +320,94 @@ void xml_reader_free(struct xml_reader **r)
 
 static enum err_code failed(struct xml_reader *r, struct err *e)
 {
-    if (r->problem.code != ERR_NONE) {
-        if (e) {
-            *e = r->problem;
-        }
-        return r->problem.code;
+    if (r->problem.code == ERR_NONE) {
+        return ERR(e, ERR_SYNTAX, (size_t)r->gate.offset, "the xml is not well-formed");
     }
-    return ERR(e, ERR_SYNTAX, (size_t)r->gate.offset, "the xml is not well-formed");
+    if (e) {
+        *e = r->problem;
+    }
+    return r->problem.code;
+}
+
+/* The next piece through the gate to libxml2, which calls the functions above. */
+static enum err_code feed(struct xml_reader *r, struct err *e)
+{
+    char piece[PIECE];
+    ssize_t got = r->read(r->ctx, piece, sizeof piece, &r->problem);
+    if (got < 0 || gate_pass(r, piece, (size_t)got) != ERR_NONE) {
+        return failed(r, e);
+    }
+    r->ended = got == 0;
+    xmlParseChunk(r->parser, piece, (int)got, r->ended);
+    if (!buf_ok(&r->bytes)) {
+        return ERR(e, ERR_LIMIT, (size_t)r->gate.offset, "an element is too long");
+    }
+    return r->problem.code == ERR_NONE && r->parser->wellFormed ? ERR_NONE : failed(r, e);
+}
+
+/* A text may go on in the next piece. */
+static bool incomplete(const struct xml_reader *r)
+{
+    return !r->ended &&
+           (r->at == r->count || (r->at + 1 == r->count && r->events[r->at].step == XML_TEXT));
+}
+
+/* What was given out is not needed any more; at most the beginning of a text stays. */
+static void forget(struct xml_reader *r)
+{
+    size_t from = r->at < r->count ? r->events[r->at].from : r->bytes.n;
+    buf_drop(&r->bytes, from);
+    if (r->at < r->count) {
+        r->events[0] = r->events[r->at];
+        r->events[0].from = 0;
+    }
+    r->count -= r->at;
+    r->at = 0;
 }
 
 enum err_code xml_reader_next(struct xml_reader *r, enum xml_step *step, struct err *e)
 {
-    if (r->empty) {
-        r->empty = false;
-        *step = r->step = XML_END;
-        return ERR_NONE;
-    }
-    for (;;) {
-        int got = xmlTextReaderRead(r->reader);
-        if (got < 0 || r->problem.code != ERR_NONE) {
-            return failed(r, e);
-        }
-        if (got == 0) {
-            *step = r->step = XML_DONE;
-            return ERR_NONE;
-        }
-        switch (xmlTextReaderNodeType(r->reader)) {
-        case XML_READER_TYPE_ELEMENT:
-            r->empty = xmlTextReaderIsEmptyElement(r->reader) == 1;
-            *step = r->step = XML_START;
-            return ERR_NONE;
-        case XML_READER_TYPE_END_ELEMENT:
-            *step = r->step = XML_END;
-            return ERR_NONE;
-        case XML_READER_TYPE_TEXT:
-        case XML_READER_TYPE_CDATA:
-        case XML_READER_TYPE_SIGNIFICANT_WHITESPACE:
-            *step = r->step = XML_TEXT;
-            return ERR_NONE;
-        default:
-            break; /* comments, processing instructions */
+    while (incomplete(r)) {
+        forget(r);
+        enum err_code code = feed(r, e);
+        if (code != ERR_NONE) {
+            return code;
         }
     }
+    *step = r->at < r->count ? r->events[r->at].step : XML_DONE;
+    r->at += r->at < r->count;
+    return ERR_NONE;
+}
+
+static const struct event *current(const struct xml_reader *r)
+{
+    return r->at ? &r->events[r->at - 1] : NULL;
 }
 
 const char *xml_reader_name(const struct xml_reader *r)
 {
-    const xmlChar *name = r->step == XML_TEXT ? NULL : xmlTextReaderConstLocalName(r->reader);
-    return name ? (const char *)name : "";
+    const struct event *e = current(r);
+    return e && e->step != XML_TEXT ? r->bytes.p + e->from : "";
 }
 
-const char *xml_reader_attr(struct xml_reader *r, const char *name)
+const char *xml_reader_attr(const struct xml_reader *r, const char *name)
 {
-    const xmlChar *value = NULL;
-    if (xmlTextReaderMoveToAttribute(r->reader, (const xmlChar *)name) == 1) {
-        value = xmlTextReaderConstValue(r->reader);
-        xmlTextReaderMoveToElement(r->reader);
+    const struct event *e = current(r);
+    const char *p = e && e->step == XML_START ? r->bytes.p + e->from : NULL;
+    for (size_t i = 0; p && i < e->attributes; i++) {
+        p += strlen(p) + 1;
+        const char *value = p + strlen(p) + 1;
+        if (strcmp(p, name) == 0) {
+            return value;
+        }
+        p = value;
     }
-    return (const char *)value;
+    return NULL;
 }
 
 struct str xml_reader_text(const struct xml_reader *r)
 {
-    const xmlChar *value = r->step == XML_TEXT ? xmlTextReaderConstValue(r->reader) : NULL;
-    return str_of((const char *)value);
+    const struct event *e = current(r);
+    return e && e->step == XML_TEXT ? str_cut(buf_str(&r->bytes), e->from, e->from + e->n)
+                                    : STR("");
 }

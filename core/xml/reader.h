@@ -3,7 +3,7 @@
  * libxml2 sees it: UTF-8 only, no DOCTYPE, start tags, texts, comments and the whole within limits
  * (libxml2 2.9 spends quadratic time on attributes, and declares no limit of its own). Nothing is
  * loaded from elsewhere, no entity but the predefined ones is known. Memory: one element and its
- * text.
+ * text, and what 16 KiB of markup become.
  */
 #ifndef DARI_XML_READER_H
 #define DARI_XML_READER_H
@@ -40,7 +40,7 @@ enum err_code xml_reader_next(struct xml_reader *r, enum xml_step *step, struct 
 /* Of the current element, without prefix; of a text "". Until the next step. */
 const char *xml_reader_name(const struct xml_reader *r);
 /* By its name as written, prefix included; NULL when there is none. Until the next step. */
-const char *xml_reader_attr(struct xml_reader *r, const char *name);
+const char *xml_reader_attr(const struct xml_reader *r, const char *name);
 struct str xml_reader_text(const struct xml_reader *r);
 
 #endif

@@ -206,7 +206,7 @@ static void test_hostile(void **state)
         {{"xl/sharedStrings.xml", "<sst><!-- c --><![CDATA[ ]]><?pi x?>&#65;&lol;</sst>", 0},
          "syntax xl/sharedStrings.xml"},
         {{"xl/sharedStrings.xml", wide, 0}, "limit xl/sharedStrings.xml"},
-        {{"xl/sharedStrings.xml", deep, 0}, "syntax xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", deep, 0}, "limit xl/sharedStrings.xml"},
         {{"xl/sharedStrings.xml", "<?xml version=\"1.0\" encoding=\"UTF-7\"?><sst/>", 0},
          "unsupported xl/sharedStrings.xml"},
         {{"xl/sharedStrings.xml", "\xFF\xFE<\0s\0/\0>\0", 10}, "charset xl/sharedStrings.xml"},

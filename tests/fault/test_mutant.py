@@ -11,8 +11,8 @@ from site_dari import DARI, ROOT, main  # noqa: E402
 COPY = os.path.join(ROOT, "var", "test", "mutant")
 CHANGES = {
     # answered already: nothing more to say
-    "core/intake/intake.c": ("        h->ops->reply(h->adapter, j->ticket, reply);\n",
-                             "        if (j->ticket) {\n            h->ops->reply(h->adapter, j->ticket, reply);\n        }\n"),
+    "core/intake/intake.c": ("        h->ops->reply(h->adapter, ticket, reply);\n",
+                             "        if (ticket) {\n            h->ops->reply(h->adapter, ticket, reply);\n        }\n"),
     # the positive reply leaves, then the group is sent to the database
     "core/intake/commit.c": ("    run(h, DOING_GROUP, st, &q);\n",
                              "    for (struct job *x = h->flying.first; x; x = x->next) {\n"

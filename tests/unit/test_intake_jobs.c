@@ -1,5 +1,6 @@
 #include "core/base/num.h"
 #include "core/base/file.h"
+#include "core/base/num.h"
 #include "core/intake/counters.h"
 #include "core/intake/jobs.h"
 

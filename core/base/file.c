@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +70,50 @@ enum err_code file_read(struct arena *a, const char *path, size_t max, struct st
     enum err_code code = read_all(a, fd, path, max, out, e);
     close(fd);
     return code;
+}
+
+static enum err_code map(int fd, const char *path, size_t max, struct str *out, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return system_err(e, "could not read", path);
+    }
+    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
+        return ERR(e, ERR_LIMIT, 0, "%s is larger than %zu bytes", path, max);
+    }
+    if (st.st_size == 0) {
+        return ERR_NONE;
+    }
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+        return system_err(e, "could not read", path);
+    }
+    *out = (struct str){p, (size_t)st.st_size};
+    return ERR_NONE;
+}
+
+enum err_code file_map(const char *path, size_t max, struct str *out, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    *out = (struct str){"", 0};
+    if (fd < 0) {
+        return system_err(e, "could not open", path);
+    }
+    enum err_code code = map(fd, path, max, out, e);
+    close(fd);
+    return code;
+}
+
+void file_unmap(struct str *bytes)
+{
+    if (bytes->n) {
+        union {
+            const char *given;
+            void *mapped;
+        } p = {bytes->p};
+        munmap(p.mapped, bytes->n);
+    }
+    *bytes = (struct str){"", 0};
 }
 
 enum err_code file_sync_folder(const char *path, struct err *e)

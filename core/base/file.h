@@ -11,6 +11,13 @@
 enum err_code file_read(struct arena *a, const char *path, size_t max, struct str *out,
                         struct err *e);
 
+/*
+ * The same without a copy, for large files that nobody changes meanwhile: read-only, not through a
+ * symbolic link, until file_unmap().
+ */
+enum err_code file_map(const char *path, size_t max, struct str *out, struct err *e);
+void file_unmap(struct str *bytes);
+
 /* Temporary file, fsync, rename, fsync of the folder. */
 enum err_code file_write(const char *path, struct str bytes, mode_t mode, struct err *e);
 

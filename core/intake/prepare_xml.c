@@ -61,7 +61,9 @@ enum err_code prepare_xml(const struct prepare_settings *s, struct arena *a, use
     const struct xml_tree *t;
     enum charset used;
     struct err *problem = &p->mapped.problem;
-    limits.bytes = s->max_message;
+    if (s->max_message < limits.bytes) {
+        limits.bytes = s->max_message;
+    }
     prepare_unread(s, p); /* the id: the same document again when all of its bytes are */
     enum err_code code = xml_tree_read(a, p->raw, s->charset, &limits, &t, &used, problem);
     if (code == ERR_NOMEM) {

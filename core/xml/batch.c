@@ -1,6 +1,7 @@
 #include "core/xml/batch.h"
 
 #include "core/xml/batch_internal.h"
+#include "core/xml/scan.h"
 #include "core/xml/tree_internal.h"
 
 #include <stdio.h>
@@ -205,6 +206,30 @@ static enum err_code put_entry(struct xml_batch *b, struct arena *a, size_t i, s
 
 /* ---- the batch ---- */
 
+/* Nothing of a document is taken when a message of it would be too large. */
+static enum err_code check_sizes(const struct xml_batch *b, struct err *e)
+{
+    size_t most = b->limits.bytes, line = 1;
+    if (b->kind == BATCH_ONE && b->raw.n > most && b->text.n > most) {
+        return xml_bad(b->text, most, ERR_LIMIT, "the document is too large", e);
+    }
+    for (size_t at = 0, end; b->kind == BATCH_LINES && at < b->text.n; at = end + 1, line++) {
+        end = str_find(b->text, '\n', at);
+        if (end - at > most) {
+            ERR(e, ERR_LIMIT, at, "a line is larger than a message may be");
+            return err_at(e, "line %zu", line);
+        }
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->entries[i].raw.n > most) {
+            ERR(e, ERR_LIMIT, (size_t)(b->entries[i].raw.p - b->text.p),
+                "an entry is larger than a message may be");
+            return err_at(e, "Bundle.entry[%zu]", i + 1);
+        }
+    }
+    return ERR_NONE;
+}
+
 /* "}", an end of line, "{": only in a text of several objects, a line each. */
 static bool in_lines(struct str text)
 {
@@ -221,14 +246,14 @@ static enum err_code look(struct xml_batch *b, struct str raw, struct err *e)
     b->raw = raw;
     if (b->json && in_lines(b->text)) {
         b->kind = BATCH_LINES;
-        return ERR_NONE;
+        return check_sizes(b, e);
     }
     enum err_code code = b->json ? batch_read_json(b, &bundle, e) : batch_read_xml(b, &bundle, e);
     if (code == ERR_NONE && bundle) {
         b->kind = BATCH_BUNDLE;
         code = make_index(b) ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a Bundle");
     }
-    return code;
+    return code == ERR_NONE ? check_sizes(b, e) : code;
 }
 
 enum err_code xml_batch_open(struct arena *a, struct str raw, const enum charset *override,
@@ -243,6 +268,10 @@ enum err_code xml_batch_open(struct arena *a, struct str raw, const enum charset
     b->arena = a;
     b->limits = limits ? *limits : xml_default_limits;
     b->mark = override && *override != CHARSET_UTF8;
+    if (raw.n > b->limits.bytes && !xml_is_utf8(raw, override)) {
+        return ERR(e, ERR_LIMIT, b->limits.bytes,
+                   "the document is too large for another character set than UTF-8");
+    }
     enum err_code code = xml_decode(a, raw, override, &b->text, &used, e);
     if (code == ERR_NONE) {
         code = look(b, raw, e);

@@ -32,8 +32,9 @@ struct xml_message {
 /*
  * `raw` must outlive the batch (it may be a mapped file: only a Bundle is read through now, and all
  * that is kept of it is 100 bytes per entry). limits->bytes and ->nodes hold for each message, not
- * for the document. Errors: a Bundle cannot be split (ERR_SYNTAX, ERR_REFUSED, ERR_LIMIT with the
- * place). What is wrong with a message, or with a document that is one, shows when that is read.
+ * for the document; one that would be too large refuses all of it. Errors: a Bundle cannot be split
+ * (ERR_SYNTAX, ERR_REFUSED, ERR_LIMIT with the place). What is wrong with a message, or with a
+ * document that is one, shows when that is read.
  */
 enum err_code xml_batch_open(struct arena *a, struct str raw, const enum charset *override,
                              const struct xml_limits *limits, struct xml_batch **out,

@@ -133,18 +133,34 @@ static enum err_code decode_utf16(struct arena *a, bool little, struct str body,
     return code;
 }
 
+/* Which set it is in, and how long its byte order mark is. */
+static enum err_code find_charset(struct str raw, const enum charset *override, enum charset *used,
+                                  size_t *mark, struct err *e)
+{
+    *mark = mark_of(raw, used);
+    if (*mark == 0 && override) {
+        *used = *override;
+    } else if (*mark == 0 && !wide(raw, used)) {
+        return read_declaration(raw, used, e);
+    }
+    return ERR_NONE;
+}
+
+bool xml_is_utf8(struct str raw, const enum charset *override)
+{
+    enum charset used;
+    size_t mark;
+    return find_charset(raw, override, &used, &mark, NULL) == ERR_NONE &&
+           (used == CHARSET_UTF8 || used == CHARSET_ASCII);
+}
+
 enum err_code xml_decode(struct arena *a, struct str raw, const enum charset *override,
                          struct str *text, enum charset *used, struct err *e)
 {
-    size_t mark = mark_of(raw, used);
-    struct str body = str_cut(raw, mark, raw.n);
+    size_t mark;
     *text = (struct str){"", 0};
-    enum err_code code = ERR_NONE;
-    if (mark == 0 && override) {
-        *used = *override;
-    } else if (mark == 0 && !wide(raw, used)) {
-        code = read_declaration(raw, used, e);
-    }
+    enum err_code code = find_charset(raw, override, used, &mark, e);
+    struct str body = str_cut(raw, mark, raw.n);
     if (code != ERR_NONE) {
         return code;
     }

@@ -44,6 +44,9 @@ enum { XML_MAX_DEPTH = 256 };
 enum err_code xml_decode(struct arena *a, struct str raw, const enum charset *override,
                          struct str *text, enum charset *used, struct err *e);
 
+/* It is taken for UTF-8, so that decoding it copies nothing. */
+bool xml_is_utf8(struct str raw, const enum charset *override);
+
 /* Reads the decoded text. `limits` NULL for the default. ERR_REFUSED (DOCTYPE, entities),
  * ERR_LIMIT, ERR_SYNTAX. */
 enum err_code xml_gate(struct str text, const struct xml_limits *limits, struct err *e);

@@ -129,6 +129,12 @@ def hostile(tap, s):
         drop(s, "cda", name, data)
         b = taken(s, "cda", name)
         tap.equal(f"hostile, {name}: rejected", sums(b), (1, 0, 0, 1))
+    pid = s.pids()["feed:cda"]
+    drop(s, "cda", "huge.xml", b"<r>" + b"<a>x</a>" * 10000000 + b"</r>")
+    b = taken(s, "cda", "huge.xml")
+    tap.equal("80 MB of XML: refused as a whole", (b["state"], b["read"]), ("refused", 0))
+    anonymous = re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{pid}/status").read())
+    tap.check("by the same process, without memory of its own", int(anonymous.group(1)) < 100 * 1024, anonymous.group(0))
     places = s.sql("SELECT reason, place FROM dari.message WHERE feed = 'cda' AND state = 'quarantined' ORDER BY no")
     tap.check("each with its reason and its place", len(places) == 6 and all(r[0] and r[1] for r in places), places)
     drop(s, "cda", "next.xml", read(ROOT, "mappings/cda/cases/progress-note/in.xml"))

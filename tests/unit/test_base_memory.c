@@ -58,6 +58,14 @@ static void files(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(file_read(a, path, 5, &got, &e), ERR_NONE);
     assert_same(got, STR("hello"), "read");
+    struct str mapped;
+    assert_int_equal(file_map(path, 4, &mapped, &e), ERR_LIMIT);
+    assert_int_equal(mapped.n, 0);
+    assert_int_equal(file_map(path, 5, &mapped, &e), ERR_NONE);
+    assert_true(str_eq(mapped, got));
+    file_unmap(&mapped);
+    assert_int_equal(mapped.n, 0);
+    assert_int_equal(file_map("/nonexistent/x", 4, &mapped, &e), ERR_NOTFOUND);
     assert_int_equal(file_read(a, path, 4, &got, &e), ERR_LIMIT);
     assert_int_equal(file_read(a, "/nonexistent/x", 4, &got, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.msg, "/nonexistent/x"));

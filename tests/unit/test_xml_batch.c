@@ -247,6 +247,44 @@ static void seek(void **state)
     assert_false(next(one, &m));
 }
 
+/* What would be too large as a message refuses the document before anything of it is taken. */
+static void too_large(void **state)
+{
+    (void)state;
+    static const enum charset cp949 = CHARSET_CP949;
+    struct xml_limits limits = xml_default_limits;
+    limits.bytes = 100;
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < 101; i++) {
+        buf_addc(&b, 'a');
+    }
+    const struct {
+        const char *before, *after;
+        const enum charset *override;
+        const char *where;
+    } rows[] = {
+        {"<a>", "</a>", NULL, "line 1"},
+        {"{\"resourceType\":\"A\",\n\"b\":\"", "\"}", NULL, "line 2"},
+        {"{}\n{\"b\":\"", "\"}\n", NULL, "line 2"},
+        {"{\"resourceType\":\"Bundle\",\"entry\":[{},{\"a\":\"", "\"}]}", NULL, "Bundle.entry[2]"},
+        {"<Bundle xmlns='http://hl7.org/fhir'><entry>", "</entry></Bundle>", NULL,
+         "Bundle.entry[1]"},
+        {"<Bundle xmlns='http://hl7.org/fhir'><total value='", "'/></Bundle>", &cp949, ""},
+        {"<Bundle xmlns='http://hl7.org/fhir'><total value='", "'/><entry/></Bundle>", NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct xml_batch *batch;
+        struct err e = {.code = ERR_NONE};
+        const char *text = arena_printf(arena, "%s%s%s", rows[i].before, b.p, rows[i].after);
+        enum err_code code =
+            xml_batch_open(arena, guard_copy(str_of(text)), rows[i].override, &limits, &batch, &e);
+        assert_int_equal(code, rows[i].where ? ERR_LIMIT : ERR_NONE);
+        assert_string_equal(e.where, rows[i].where ? rows[i].where : "");
+    }
+    buf_release(&b);
+}
+
 /* What does not fit is left behind; patients go first. */
 static void carried(void **state)
 {
@@ -279,7 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_bundle),    cmocka_unit_test(xml_bundle), cmocka_unit_test(single),
         cmocka_unit_test(empty_bundles),  cmocka_unit_test(lines),      cmocka_unit_test(seek),
-        cmocka_unit_test(broken_bundles), cmocka_unit_test(carried),
+        cmocka_unit_test(broken_bundles), cmocka_unit_test(carried),    cmocka_unit_test(too_large),
     };
     return cmocka_run_group_tests_name("xml: batches", tests, setup, teardown);
 }

@@ -1,14 +1,13 @@
 #include "core/app/command.h"
 
 #include "core/app/config.h"
+#include "core/app/map_rows.h"
 #include "core/app/map_parts.h"
 #include "core/base/file.h"
 #include "core/base/num.h"
 #include "core/crypto/keys.h"
 #include "core/hl7/split.h"
 #include "core/intake/prepare.h"
-#include "core/table/row.h"
-#include "core/table/table.h"
 #include "core/xml/batch.h"
 
 #include <stdio.h>
@@ -43,7 +42,7 @@ static const char help[] =
     "Exit status: 0 done, 1 a message would be quarantined (FILE#N, place and reason are on\n"
     "standard error) or could not be read, 2 usage.\n";
 
-enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024, MAX_HEADER_ROW = 1000, BEGINNING = 512 };
+enum { MAX_FILE = 1 << 30, MAX_MESSAGE = 16 * 1024 * 1024, MAX_HEADER_ROW = 1000 };
 
 struct map_options {
     const char *feed, *config, *mapping, *catalogue, *charset, *zone, *keys;
@@ -230,49 +229,23 @@ static void map_messages(struct map_job *j, const char *file, struct str raw)
 
 /* ---- tables ---- */
 
-static void map_rows(struct map_job *j, const char *file, struct table *t)
+static void map_row(void *ctx, const char *file, int64_t number, struct str raw)
 {
-    struct err e = {.code = ERR_NONE};
-    struct table_row row;
-    struct buf raw;
-    size_t columns;
-    bool more = true;
-    const struct str *header = table_header(t, &columns);
-    buf_init(&raw, MAX_MESSAGE);
-    enum err_code rc;
-    while ((rc = table_next(t, &row, &more, &e)) == ERR_NONE && more) {
-        if (row.problem.code != ERR_NONE) {
-            complain_row(j, file, &row.problem);
-            continue;
-        }
-        buf_reset(&raw);
-        row_write(&raw, header, columns, NULL, row.cells);
-        if (!buf_ok(&raw)) {
-            rc = ERR(&e, ERR_LIMIT, 0, "the row is longer than %d bytes", (int)MAX_MESSAGE);
-            err_at(&e, "row %lld", (long long)row.number);
-            break;
-        }
-        map_one(j, file, (size_t)row.number, row.number, buf_str(&raw));
-    }
-    if (rc != ERR_NONE) {
-        complain_row(j, file, &e);
-    }
-    buf_release(&raw);
+    map_one(ctx, file, (size_t)number, number, raw);
+}
+
+static void wrong_row(void *ctx, const char *file, const struct err *e)
+{
+    complain_row(ctx, file, e);
 }
 
 static void map_table(struct map_job *j, const char *file, const char *path)
 {
-    struct err e = {.code = ERR_NONE};
-    struct table *t;
+    const struct map_rows to = {.ctx = j, .file = file, .row = map_row, .wrong = wrong_row};
     struct table_settings s = j->table;
     s.charset = j->settings.charset;
     s.names = mapping_headers(j->mapping);
-    if (table_open(path, &s, &t, &e) != ERR_NONE) {
-        complain_row(j, file, &e);
-        return;
-    }
-    map_rows(j, file, t);
-    table_close(&t);
+    map_rows(path, &s, &to);
 }
 
 /* Standard input cannot be read twice: a table gets a file of its own. */
@@ -293,32 +266,6 @@ static void map_piped_table(struct map_job *j, struct str raw)
     }
 }
 
-/* What is neither HL7 v2, XML nor JSON is a table, when a mapping is for tables. */
-static bool is_table(const struct map_job *j, struct str raw)
-{
-    static const char *const hl7[] = {"MSH", "FHS", "BHS"};
-    struct str text = str_starts(raw, STR("\xEF\xBB\xBF")) ? str_cut(raw, 3, raw.n) : raw;
-    for (size_t i = 0; i < sizeof hl7 / sizeof hl7[0]; i++) {
-        if (str_starts(str_trim(text), str_of(hl7[i]))) {
-            return false;
-        }
-    }
-    return mapping_headers(j->mapping) && content_of(raw) == CONTENT_HL7;
-}
-
-/* A table in a file of its own is read as a stream, whatever its size. */
-static bool begins_as_table(const struct map_job *j, const char *path)
-{
-    char beginning[BEGINNING];
-    struct stat st;
-    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rbe") : NULL;
-    size_t n = f ? fread(beginning, 1, sizeof beginning, f) : 0;
-    if (f) {
-        fclose(f);
-    }
-    return f && is_table(j, (struct str){beginning, n});
-}
-
 static void map_content(struct map_job *j, const char *file, struct str raw)
 {
     enum content content = content_of(raw);
@@ -326,7 +273,7 @@ static void map_content(struct map_job *j, const char *file, struct str raw)
         map_document(j, file, raw);
     } else if (content == CONTENT_ROW) {
         map_message(j, file, 1, raw);
-    } else if (is_table(j, raw)) {
+    } else if (mapping_headers(j->mapping) && map_is_table(raw)) {
         map_piped_table(j, raw);
     } else {
         map_messages(j, file, raw);
@@ -339,7 +286,7 @@ static void map_file(struct map_job *j, const char *file)
     struct str raw;
     bool piped = strcmp(file, "-") == 0;
     arena_reset(j->files);
-    if (!piped && begins_as_table(j, file)) {
+    if (!piped && mapping_headers(j->mapping) && map_begins_as_table(file)) {
         map_table(j, file, file);
     } else if (file_read(j->files, piped ? "/dev/stdin" : file, MAX_FILE, &raw, &e) == ERR_NONE) {
         map_content(j, file, raw);

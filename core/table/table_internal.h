@@ -32,4 +32,9 @@ enum err_code header_search(struct table *t, struct err *e);
 enum err_code header_read(struct table *t, int64_t number, struct err *e);
 enum err_code header_number(struct table *t, struct err *e);
 
+/* No cell of it is filled. */
+bool row_is_empty(const struct raw_row *row);
+/* Printed lists repeat their header on every page, and have totals: passed over, and counted. */
+bool row_is_skipped(struct table *t, const struct raw_row *row);
+
 #endif

@@ -11,7 +11,6 @@
 enum {
     MAX_PARTS = 4096, /* a workbook has some dozen */
     MAX_SHEETS = 500,
-    MAX_STYLES = 65536,
     MAX_TAG = 64 * 1024,
     MAX_RATIO = 400, /* what sheets reach is below 100 */
     FREE = 16 << 20, /* below this the ratio does not matter */
@@ -244,99 +243,6 @@ static enum err_code workbook_element(struct workbook *w, struct xml_reader *r, 
     return ERR_NONE;
 }
 
-/* ---- number formats ---- */
-
-struct own_format {
-    int id;
-    struct format format;
-};
-
-/* While the styles are read. */
-struct style_reader {
-    struct workbook *w;
-    struct own_format *own;
-    size_t own_count, own_room, room;
-    bool cells; /* inside cellXfs */
-};
-
-static bool read_id(struct xml_reader *r, int *out)
-{
-    const char *text = xml_reader_attr(r, "numFmtId");
-    int64_t id;
-    if (!text || num_i64(str_of(text), 0, 1000000, &id, NULL) != ERR_NONE) {
-        return false;
-    }
-    *out = (int)id;
-    return true;
-}
-
-static enum err_code add_own(struct style_reader *s, struct xml_reader *r, struct err *e)
-{
-    struct own_format f;
-    if (s->own_count == MAX_STYLES || !read_id(r, &f.id)) {
-        return ERR_NONE;
-    }
-    if (s->own_count == s->own_room) {
-        size_t room = s->own_room ? s->own_room * 2 : 64;
-        struct own_format *own = realloc(s->own, room * sizeof *own);
-        if (!own) {
-            return ERR(e, ERR_NOMEM, 0, "no memory for number formats");
-        }
-        s->own = own;
-        s->own_room = room;
-    }
-    f.format = format_of(str_of(xml_reader_attr(r, "formatCode")));
-    s->own[s->own_count++] = f;
-    return ERR_NONE;
-}
-
-static enum err_code add_style(struct style_reader *s, struct xml_reader *r, struct err *e)
-{
-    struct formats *f = &s->w->formats;
-    int id = 0;
-    if (f->count == MAX_STYLES) {
-        return ERR(e, ERR_LIMIT, 0, "more than %d cell styles", (int)MAX_STYLES);
-    }
-    if (f->count == s->room) {
-        size_t room = s->room ? s->room * 2 : 64;
-        struct format *styles = realloc(f->styles, room * sizeof *styles);
-        if (!styles) {
-            return ERR(e, ERR_NOMEM, 0, "no memory for cell styles");
-        }
-        f->styles = styles;
-        s->room = room;
-    }
-    struct format shown = read_id(r, &id) ? format_builtin(id) : (struct format){SHOWN_NUMBER, 0};
-    for (size_t i = 0; i < s->own_count; i++) {
-        shown = s->own[i].id == id ? s->own[i].format : shown;
-    }
-    f->styles[f->count++] = shown;
-    return ERR_NONE;
-}
-
-static enum err_code read_styles(struct workbook *w, struct err *e)
-{
-    struct style_reader s = {.w = w};
-    struct part p;
-    struct xml_reader *r;
-    enum xml_step step = XML_START;
-    enum err_code code = part_open(w, w->styles, &p, &r, e);
-    while (code == ERR_NONE && step != XML_DONE) {
-        code = xml_reader_next(r, &step, e);
-        const char *name = code == ERR_NONE ? xml_reader_name(r) : "";
-        if (strcmp(name, "cellXfs") == 0) {
-            s.cells = step == XML_START;
-        } else if (step == XML_START && strcmp(name, "numFmt") == 0) {
-            code = add_own(&s, r, e);
-        } else if (step == XML_START && s.cells && strcmp(name, "xf") == 0) {
-            code = add_style(&s, r, e);
-        }
-    }
-    part_close(&p, &r);
-    free(s.own);
-    return code == ERR_NONE ? code : in_part(w->styles, e);
-}
-
 /* ---- texts ---- */
 
 static bool is_hex(char c)
@@ -478,7 +384,7 @@ static enum err_code read_parts(struct workbook *w, struct err *e)
     code = code == ERR_NONE ? walk(w, w->main, workbook_element, e) : code;
     code = code == ERR_NONE ? walk(w, relations, main_relation, e) : code;
     if (code == ERR_NONE && has_part(w, w->styles)) {
-        code = read_styles(w, e);
+        code = styles_read(w, w->styles, &w->formats, e);
     }
     if (code == ERR_NONE && has_part(w, w->shared)) {
         code = walk(w, w->shared, shared_string, e);

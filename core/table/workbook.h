@@ -42,6 +42,9 @@ enum err_code part_open(struct workbook *w, const char *name, struct part *p, st
                         struct err *e);
 void part_close(struct part *p, struct xml_reader **r);
 
+/* Fills `out`, whose styles are freed by the caller, also on failure. */
+enum err_code styles_read(struct workbook *w, const char *part, struct formats *out, struct err *e);
+
 const char *workbook_sheet_part(const struct workbook *w, size_t i);
 struct strings *workbook_strings(const struct workbook *w);
 const struct formats *workbook_formats(const struct workbook *w);

@@ -1,0 +1,111 @@
+/* Rows that are no data: empty ones, the header again, totals. */
+#include "core/table/table_internal.h"
+
+#include <string.h>
+
+bool row_is_empty(const struct raw_row *row)
+{
+    if (row->count && row->cells[0].n && (unsigned char)row->cells[0].p[0] > ' ') {
+        return false;
+    }
+    for (size_t i = 0; i < row->count; i++) {
+        if (str_trim(row->cells[i]).n) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Printed lists repeat their header on every page. */
+static bool is_header(const struct table *t, const struct raw_row *row)
+{
+    if (t->header_row == 0 || row->count < t->count) {
+        return false;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        struct str cell = str_trim(row->cells[i]);
+        if (cell.n && (cell.p[0] != t->header[i].p[0] || !str_eq(cell, t->header[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool one_of(struct str s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (str_is(s, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "총35건" → "총": counts and units behind the word do not matter. */
+static struct str bare_word(struct str s)
+{
+    static const char *const units[] = {"건", "명", "원", "개", "회", "행", "：", ":", ","};
+    for (size_t before = s.n + 1; s.n < before;) {
+        before = s.n;
+        while (s.n && s.p[s.n - 1] >= '0' && s.p[s.n - 1] <= '9') {
+            s.n--;
+        }
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+            s.n -= str_ends(s, str_of(units[i])) ? strlen(units[i]) : 0;
+        }
+    }
+    return s;
+}
+
+/* Most cells are seen at their first character not to be a word for a total. */
+static bool may_be_total(struct str s)
+{
+    static const char *const first[] = {"합", "총", "소", "누", "계", "전", "[", "(", "*"};
+    if (s.n < 3 || s.n > 48) {
+        return false;
+    }
+    char c = s.p[0];
+    if ((unsigned char)c < 0x80 && c != '[' && c != '(' && c != '*') {
+        return c == 't' || c == 'T' || c == 's' || c == 'S' || c == 'g' || c == 'G';
+    }
+    for (size_t i = 0; i < sizeof first / sizeof first[0]; i++) {
+        if (c == first[i][0] && str_starts(s, str_of(first[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool total_word(struct arena *a, struct str cell, bool first)
+{
+    static const char *const words[] = {"합계", "총계",  "소계",     "총합계",
+                                        "누계", "total", "subtotal", "grandtotal"};
+    static const char *const weaker[] = {"합",     "계",     "총",       "전체", "총건수",
+                                         "총인원", "총금액", "총인원수", "sum"};
+    if (!may_be_total(cell)) {
+        return false;
+    }
+    struct header_key key = header_key(a, cell);
+    struct str word = key.text.p ? bare_word(key.text) : STR("");
+    return one_of(word, words, sizeof words / sizeof words[0]) ||
+           (first && one_of(word, weaker, sizeof weaker / sizeof weaker[0]));
+}
+
+/* The word stands in the first cell that is filled, or behind what the subtotal is of. */
+static bool is_total(struct table *t, const struct raw_row *row)
+{
+    bool first = true;
+    for (size_t i = 0; i < row->count && i < 3; i++) {
+        struct str cell = str_trim(row->cells[i]);
+        if (cell.n && total_word(t->row, cell, first)) {
+            return true;
+        }
+        first = first && cell.n == 0;
+    }
+    return false;
+}
+
+bool row_is_skipped(struct table *t, const struct raw_row *row)
+{
+    return is_header(t, row) || is_total(t, row);
+}

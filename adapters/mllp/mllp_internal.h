@@ -1,5 +1,6 @@
-/* The adapter's parts: mllp.c (options, life), peer.c (one connection), gate.c (who may connect and
- * how fast), block.c (what frames hold), answer.c (replies on a connection of our own). */
+/* The adapter's parts: mllp.c (options, life), peer.c (one connection), sweep.c (time-outs), gate.c
+ * (who may connect and how fast), block.c (what frames hold), answer.c (replies on a connection of
+ * our own). */
 #ifndef DARI_ADAPTERS_MLLP_INTERNAL_H
 #define DARI_ADAPTERS_MLLP_INTERNAL_H
 
@@ -114,9 +115,14 @@ extern const struct net_handlers mllp_handlers;
 void peer_reply(struct adapter *a, struct request *r, struct str reply);
 void peers_go_on(struct adapter *a); /* the host takes messages again */
 void peers_drain(struct adapter *a);
-void peers_sweep(struct adapter *a); /* closes the idle and the stuck */
 void peers_free(struct adapter *a);
 void peers_unthrottle(struct adapter *a);
+bool peer_blocked(const struct peer *p); /* may it not be read now? */
+void peer_hang_up(struct peer *p);       /* orderly; frees it */
+
+/* ---- sweep.c ---- */
+void peers_sweep(struct adapter *a); /* closes the idle and the stuck */
+void peer_give_up(struct peer *p, const char *reason);
 /* Ends a connection in favour of the next one of the same sender. */
 void peer_give_way(struct peer *p);
 

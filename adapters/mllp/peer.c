@@ -21,8 +21,6 @@ enum {
     REPLY_MAX = 1024 * 1024,
     REPLIES_MAX = 256 * 1024, /* bytes that a peer may leave unread */
     KEEP = 4096,              /* an idle peer's framer keeps no more than this */
-    FRAME_STALLS = 10         /* a whole frame may take so many stall-timeouts, however it drips,
-                                 but only one while everybody else waits for it */
 };
 
 static void append(struct requests *q, struct request *r)
@@ -60,7 +58,7 @@ static void request_done(struct adapter *a, struct request *r)
     a->spare = r;
 }
 
-static bool blocked(const struct peer *p)
+bool peer_blocked(const struct peer *p)
 {
     return p->a->host_full || p->a->draining || p->broken || p->throttled ||
            answers_full(p->a->answers) || p->under_way >= p->a->options->window ||
@@ -70,7 +68,8 @@ static bool blocked(const struct peer *p)
 static void settle(struct peer *p)
 {
     const struct adapter *a = p->a;
-    net_pause(p->conn, blocked(p) || !p->input_done || p->ended || (a->over && a->chosen != p));
+    net_pause(p->conn,
+              peer_blocked(p) || !p->input_done || p->ended || (a->over && a->chosen != p));
 }
 
 static void settle_all(struct adapter *a)
@@ -142,7 +141,7 @@ static void peer_free(struct peer *p)
     check_memory(a);
 }
 
-static void hang_up(struct peer *p)
+void peer_hang_up(struct peer *p)
 {
     net_close(p->conn, true);
     peer_free(p);
@@ -155,7 +154,7 @@ static bool finished(struct peer *p)
     if (p->pumping || p->under_way || more) {
         return false;
     }
-    hang_up(p);
+    peer_hang_up(p);
     return true;
 }
 
@@ -283,7 +282,7 @@ static void pump(struct peer *p)
         return;
     }
     p->pumping = true;
-    while (!blocked(p)) {
+    while (!peer_blocked(p)) {
         if (p->what == MLLP_MORE) {
             p->what = mllp_next(&p->framer, &p->frame);
             p->input_done = p->what == MLLP_MORE;
@@ -365,59 +364,12 @@ void peers_drain(struct adapter *a)
     }
 }
 
-static void give_up(struct peer *p, const char *reason)
-{
-    log_warn("mllp.refused", "peer=%s reason=%s", net_peer(p->conn), reason);
-    adapter_count(p->a->host, "connections_refused", 1);
-    hang_up(p);
-}
-
-void peer_give_way(struct peer *p)
-{
-    adapter_count(p->a->host, "reclaimed", 1);
-    log_warn("mllp.reclaimed", "peer=%s silent_ms=%lld", net_peer(p->conn),
-             (long long)((clock_mono() - p->heard) / 1000));
-    hang_up(p);
-}
-
-void peers_sweep(struct adapter *a)
-{
-    gate_sweep(a);
-    usec now = clock_mono();
-    usec stall = a->options->stall_ms * 1000, idle = a->options->idle_ms * 1000;
-    struct peer *next;
-    for (struct peer *p = a->peers; p; p = next) {
-        next = p->next;
-        int stalls = a->over ? 1 : FRAME_STALLS;
-        bool read = !blocked(p) && p->input_done && !(a->over && a->chosen != p);
-        uint64_t left = p->replied - net_queued(p->conn);
-        if (left != p->replies_left) {
-            p->replies_left = left;
-            p->reply_stuck = now;
-        }
-        if (p->broken) {
-            give_up(p, "no-memory");
-        } else if (net_queued(p->conn) && now - p->reply_stuck > stall) {
-            give_up(p, "replies-not-read");
-        } else if (!read) {
-            p->heard = now; /* we keep it waiting, not it us */
-            p->frame_began = p->frame_began ? now : 0;
-        } else if (p->frame_began &&
-                   (now - p->heard > stall || now - p->frame_began > stall * stalls)) {
-            give_up(p, "message-not-finished");
-        } else if (idle && !p->frame_began && !p->under_way && now - p->heard > idle) {
-            log_info("mllp.idle", "peer=%s", net_peer(p->conn));
-            hang_up(p);
-        }
-    }
-}
-
 void peers_free(struct adapter *a)
 {
     struct request *r;
     a->draining = true;
     while (a->peers) {
-        hang_up(a->peers);
+        peer_hang_up(a->peers);
     }
     while ((r = a->orphans.first)) {
         take_out(&a->orphans, r);
@@ -473,7 +425,7 @@ static void on_bytes(void *conn_ctx, struct str bytes)
     p->heard = clock_mono();
     mllp_feed(&p->framer, bytes);
     if (!buf_ok(&p->framer.in)) {
-        give_up(p, "no-memory");
+        peer_give_up(p, "no-memory");
         return;
     }
     p->input_done = false;

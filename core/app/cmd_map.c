@@ -377,6 +377,7 @@ static bool use_feed(struct map_job *j, struct map_options *o, struct arena *a, 
     j->settings.site = c->site;
     j->settings.feed = feed->name;
     j->settings.fallback = feed->fallback;
+    j->settings.no_parts = feed->max_parts == 0;
     j->table = (struct table_settings){.fallback = feed->fallback,
                                        .delimiter = feed->delimiter,
                                        .header_row = feed->header_row,

@@ -221,6 +221,26 @@ static bool ask(struct adapter_host *h, struct import *i)
     return i->asked;
 }
 
+static struct str batch_reply(struct import *i)
+{
+    struct buf b;
+    size_t n = 0;
+    const struct hl7_batch *batch = i->source ? source_batch(i->source) : NULL;
+    if (!batch || i->refused) {
+        return STR("");
+    }
+    buf_init(&b, SOURCE_MAX);
+    hl7_batch_begin(&b, batch, job_reply_id(i->arena), clock_now());
+    for (size_t k = 0; k < i->reply_count; k++) {
+        buf_add(&b, i->replies[k]);
+        n += i->replies[k].n > 0;
+    }
+    hl7_batch_end(&b, batch, n, NULL);
+    struct str all = buf_ok(&b) ? arena_copy(i->arena, buf_str(&b)) : STR("");
+    buf_release(&b);
+    return all.p ? all : STR("");
+}
+
 bool import_step(struct adapter_host *h)
 {
     struct import *i = h->import;
@@ -239,11 +259,30 @@ bool import_step(struct adapter_host *h)
         import_read(h, i);
         host_soon(h);
     }
+    if (i->stage == IMPORT_CLOSE && i->known) {
+        struct adapter_result known = {.outcome = ADAPTER_KNOWN, .reply = batch_reply(i)};
+        finish(h, &known);
+        return false;
+    }
     if (i->stage == IMPORT_CLOSE && i->no == 0) {
         finish_unopened(h, i);
         return false;
     }
     return i->stage != IMPORT_READ && !(i->wait_until && clock_mono() < i->wait_until) && ask(h, i);
+}
+
+/*
+ * A batch that comes again gets its replies again: its messages are asked for one by one, and none
+ * is counted. The crash may have come between the last commit and the reply.
+ */
+static bool replies_again(struct adapter_host *h, struct import *i)
+{
+    struct err e;
+    if (import_open_source(h, i, &e) != ERR_NONE || !source_batch(i->source)) {
+        return false;
+    }
+    i->position = INT64_MAX;
+    return true;
 }
 
 static void opened(struct adapter_host *h, struct import *i, struct db_rows *rows)
@@ -259,11 +298,12 @@ static void opened(struct adapter_host *h, struct import *i, struct db_rows *row
     snprintf(i->label, sizeof i->label, turn > 1 ? "%.*s.%" PRId64 : "%.*s", (int)hex.n, hex.p,
              turn);
     buf_release(&hex);
-    if (db_bool(rows, 0, 2)) {
+    i->known = db_bool(rows, 0, 2);
+    if (i->known && !replies_again(h, i)) {
         finish(h, &known);
         return;
     }
-    if (i->position) {
+    if (i->position && !i->known) {
         log_info("intake.resume", "feed=%s batch=%" PRId64 " position=%" PRId64, h->s.feed, i->no,
                  i->position);
     }
@@ -343,26 +383,6 @@ static void committed(struct adapter_host *h, struct import *i, struct db_rows *
         ERR(&e, ERR_NOMEM, 0, "no memory for the replies");
         import_again(h, i, &e);
     }
-}
-
-static struct str batch_reply(struct import *i)
-{
-    struct buf b;
-    size_t n = 0;
-    const struct hl7_batch *batch = i->source ? source_batch(i->source) : NULL;
-    if (!batch || i->refused) {
-        return STR("");
-    }
-    buf_init(&b, SOURCE_MAX);
-    hl7_batch_begin(&b, batch, job_reply_id(i->arena), clock_now());
-    for (size_t k = 0; k < i->reply_count; k++) {
-        buf_add(&b, i->replies[k]);
-        n += i->replies[k].n > 0;
-    }
-    hl7_batch_end(&b, batch, n, NULL);
-    struct str all = buf_ok(&b) ? arena_copy(i->arena, buf_str(&b)) : STR("");
-    buf_release(&b);
-    return all.p ? all : STR("");
 }
 
 static void closed(struct adapter_host *h, struct import *i, struct db_rows *rows)

@@ -41,6 +41,7 @@ struct import {
     int64_t no;
     char label[40];   /* beginning of the digest, and which turn: names its messages */
     int64_t position; /* committed */
+    bool known;       /* taken before: a batch, whose stored replies are collected again */
     bool refused;     /* the file as a whole: `problem` */
     struct err problem;
 
@@ -87,6 +88,7 @@ void import_again(struct adapter_host *h, struct import *i, const struct err *wh
 
 /* ---- import_read.c ---- */
 
+enum err_code import_open_source(struct adapter_host *h, struct import *i, struct err *e);
 /* Fills the group, or a chunk of rows to be compared, and sets the next stage. */
 void import_read(struct adapter_host *h, struct import *i);
 /* Goes on reading while the database commits. */

@@ -9,7 +9,7 @@
  * The replies of a batch are wanted from its first message on: those committed before come again.
  * The keys of a snapshot are wanted from its first row on.
  */
-static enum err_code open_source(struct adapter_host *h, struct import *i, struct err *e)
+enum err_code import_open_source(struct adapter_host *h, struct import *i, struct err *e)
 {
     struct generation *g = i->generation = generation_hold(h->generation);
     struct source_settings s = {.charset = g->has_charset ? &g->charset : NULL,
@@ -232,7 +232,9 @@ void import_read(struct adapter_host *h, struct import *i)
 {
     size_t max = i->solo ? 1 : (size_t)h->s.max_group;
     struct err e = i->later;
-    enum err_code rc = i->later.code ? i->later.code : i->source ? ERR_NONE : open_source(h, i, &e);
+    enum err_code rc = i->later.code ? i->later.code
+                       : i->source   ? ERR_NONE
+                                     : import_open_source(h, i, &e);
     while (rc == ERR_NONE && i->stage == IMPORT_READ && i->group.count < max &&
            !(i->ended && i->held_next == i->held_count)) {
         if (is_snapshot(i) && i->held_next == i->held_count && i->group.count) {

@@ -76,6 +76,17 @@ def test(tap):
         text = open(os.path.join(s.home, "reply", reply[0]), "rb").read()
         tap.equal("a batch is answered with a batch", (text.count(b"MSA|CA"), text[:4], b"BTS|2" in text), (2, b"FHS|", True))
 
+        replies = os.path.join(s.home, "reply")
+        before = text.split(b"\r")
+        os.rename(os.path.join(replies, reply[0]), os.path.join(s.home, "first-reply"))
+        drop(s, "batch-again.hl7", batch)
+        again = wait_for("the reply again", lambda: [f for f in os.listdir(replies) if "tmp" not in f])
+        after = open(os.path.join(replies, again[0]), "rb").read().split(b"\r")
+        tap.equal("a batch that comes again gets its stored replies again", [l for l in after if l[:3] in (b"MSH", b"MSA")],
+                  [l for l in before if l[:3] in (b"MSH", b"MSA")])
+        known = next(b for b in batches(s) if b["name"].endswith("batch.hl7"))
+        tap.equal("and counts as nothing", (known["again"], known["read"], known["duplicates"]), (1, 2, 0))
+
         count = 3000
         drop(s, "long.hl7", "".join(message(n) for n in range(100, 100 + count)))
         for at in (200, 900, 2000):

@@ -6,12 +6,7 @@
  */
 #include "adapters/sql/sql.h"
 
-#include "adapters/sql/foreign.h"
-#include "adapters/sql/talk.h"
-
-#include <sql.h>
-#include <sqlext.h>
-#include <sqlucode.h>
+#include "adapters/sql/helper_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,25 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COMMANDS = 3, ANSWERS = 4, PIECE = 64 * 1024, FLUSH = 32 * 1024, COMMAND_MAX = 1 << 26 };
-
-struct helper {
-    SQLHENV env;
-    SQLHDBC dbc;
-    SQLHSTMT stmt;
-    bool writes, wide, hex;
-    enum charset charset;
-    uint32_t timeout_s, max_row;
-    uint32_t changed;              /* rows, since the last commit */
-    struct arena *arena, *scratch; /* of the command at hand, of one value */
-    struct buf in, out;
-    SQLSMALLINT types[FOREIGN_COLUMNS];
-    struct buf cell; /* of the column being read */
-};
+enum { COMMANDS = 3, ANSWERS = 4, PIECE = 64 * 1024, COMMAND_MAX = 1 << 26 };
 
 /* ---- answers ---- */
 
-static void flush(struct helper *h)
+void helper_flush(struct helper *h)
 {
     struct str rest = buf_str(&h->out);
     if (!buf_ok(&h->out)) {
@@ -57,10 +38,10 @@ static void flush(struct helper *h)
 static void say(struct helper *h, enum talk_type type)
 {
     talk_end(&h->out, talk_begin(&h->out, type));
-    flush(h);
+    helper_flush(h);
 }
 
-static void say_failed(struct helper *h, bool opening, const char *state, struct str text)
+void helper_failed(struct helper *h, bool opening, const char *state, struct str text)
 {
     buf_reset(&h->out); /* half a row, perhaps */
     size_t at = talk_begin(&h->out, TALK_FAILED);
@@ -68,7 +49,7 @@ static void say_failed(struct helper *h, bool opening, const char *state, struct
     talk_text(&h->out, str_of(state));
     talk_text(&h->out, text);
     talk_end(&h->out, at);
-    flush(h);
+    helper_flush(h);
 }
 
 static bool holds(struct str text, struct str part)
@@ -114,47 +95,15 @@ static void say_diagnosis(struct helper *h, SQLSMALLINT kind, SQLHANDLE handle, 
         tells_secret(said, connection)) {
         said.n = 0;
     }
-    say_failed(h, opening, (const char *)state, said);
+    helper_failed(h, opening, (const char *)state, said);
 }
 
-static void say_statement(struct helper *h)
+void helper_refused(struct helper *h)
 {
     say_diagnosis(h, SQL_HANDLE_STMT, h->stmt, false, STR(""));
 }
 
-/* ---- text ---- */
-
-static void put_utf8(struct buf *b, uint32_t c)
-{
-    if (c < 0x80) {
-        buf_addc(b, (char)c);
-        return;
-    }
-    if (c < 0x800) {
-        buf_addc(b, (char)(0xc0 | c >> 6));
-    } else if (c < 0x10000) {
-        buf_addc(b, (char)(0xe0 | c >> 12));
-        buf_addc(b, (char)(0x80 | (c >> 6 & 0x3f)));
-    } else {
-        buf_addc(b, (char)(0xf0 | c >> 18));
-        buf_addc(b, (char)(0x80 | (c >> 12 & 0x3f)));
-        buf_addc(b, (char)(0x80 | (c >> 6 & 0x3f)));
-    }
-    buf_addc(b, (char)(0x80 | (c & 0x3f)));
-}
-
-/* A half of a pair alone becomes three bytes that are not UTF-8: the row is refused later, with its
- * place, and the others go on. */
-static void put_utf16(struct buf *b, const SQLWCHAR *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint32_t c = p[i];
-        if (c >= 0xd800 && c < 0xdc00 && i + 1 < n && p[i + 1] >= 0xdc00 && p[i + 1] < 0xe000) {
-            c = 0x10000 + ((c - 0xd800) << 10) + (uint32_t)(p[++i] - 0xdc00);
-        }
-        put_utf8(b, c);
-    }
-}
+/* ---- text for the driver ---- */
 
 /* For the driver: UTF-16 or its own character set, with an end. *n is in bytes. NULL: it has no
  * such character. */
@@ -194,7 +143,7 @@ static bool open_connection(struct helper *h, struct str connection, uint32_t co
     if (!z || !SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &h->env)) ||
         !SQL_SUCCEEDED(SQLSetEnvAttr(h->env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0)) ||
         !SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_DBC, h->env, &h->dbc))) {
-        say_failed(h, true, "", STR("no ODBC driver manager"));
+        helper_failed(h, true, "", STR("no ODBC driver manager"));
         return false;
     }
     set_attributes(h, connect_s);
@@ -240,14 +189,14 @@ static bool prepare(struct helper *h, struct str sql)
     size_t n = 0;
     void *text = to_driver(h, sql, &n);
     if (!text) {
-        say_failed(h, false, "",
-                   STR("the statement has a character that the driver's character set lacks"));
+        helper_failed(h, false, "",
+                      STR("the statement has a character that the driver's character set lacks"));
         return false;
     }
     SQLRETURN r = h->wide ? SQLPrepareW(h->stmt, text, (SQLINTEGER)(n / sizeof(SQLWCHAR)))
                           : SQLPrepare(h->stmt, text, (SQLINTEGER)n);
     if (!SQL_SUCCEEDED(r)) {
-        say_statement(h);
+        helper_refused(h);
         return false;
     }
     return true;
@@ -264,7 +213,7 @@ static bool bind(struct helper *h, struct talk_frame *f)
         void *value = to_driver(h, c.text, &n);
         SQLLEN *length = arena_alloc(h->arena, sizeof *length);
         if (!value || !length) {
-            say_failed(h, false, "", STR("a parameter does not fit the driver"));
+            helper_failed(h, false, "", STR("a parameter does not fit the driver"));
             return false;
         }
         *length = c.null ? SQL_NULL_DATA : (SQLLEN)n;
@@ -274,7 +223,7 @@ static bool bind(struct helper *h, struct talk_frame *f)
                                        h->wide ? SQL_WVARCHAR : SQL_VARCHAR,
                                        characters ? characters : 1, 0, value, (SQLLEN)n, length);
         if (!SQL_SUCCEEDED(r)) {
-            say_statement(h);
+            helper_refused(h);
             return false;
         }
     }
@@ -285,182 +234,11 @@ static bool execute(struct helper *h)
 {
     SQLRETURN r = SQLExecute(h->stmt);
     if (!SQL_SUCCEEDED(r) && r != SQL_NO_DATA) {
-        say_statement(h);
+        helper_refused(h);
         return false;
     }
     return true;
 }
-
-/* ---- rows ---- */
-
-static bool is_binary(SQLSMALLINT type)
-{
-    return type == SQL_BINARY || type == SQL_VARBINARY || type == SQL_LONGVARBINARY;
-}
-
-static bool name_column(struct helper *h, SQLUSMALLINT i)
-{
-    SQLWCHAR name[512];
-    SQLSMALLINT n = 0, digits, nullable;
-    SQLULEN size;
-    SQLRETURN r;
-    buf_reset(&h->cell);
-    if (h->wide) {
-        r = SQLDescribeColW(h->stmt, i, name, sizeof name / sizeof *name, &n, &h->types[i - 1],
-                            &size, &digits, &nullable);
-    } else {
-        r = SQLDescribeCol(h->stmt, i, (SQLCHAR *)name, sizeof name, &n, &h->types[i - 1], &size,
-                           &digits, &nullable);
-    }
-    if (!SQL_SUCCEEDED(r)) {
-        say_statement(h);
-        return false;
-    }
-    size_t room = h->wide ? sizeof name / sizeof *name : sizeof name;
-    size_t length = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
-    struct str text = {(const char *)name, length};
-    if (h->wide) {
-        put_utf16(&h->cell, name, length);
-    } else if (charset_decode(h->arena, h->charset, text, &text, NULL) == ERR_NONE) {
-        buf_add(&h->cell, text);
-    }
-    talk_text(&h->out, buf_str(&h->cell));
-    return true;
-}
-
-static bool say_columns(struct helper *h, SQLSMALLINT count)
-{
-    if (count < 1 || count > FOREIGN_COLUMNS) {
-        say_failed(h, false, "", STR("the query gives no columns, or too many"));
-        return false;
-    }
-    size_t at = talk_begin(&h->out, TALK_COLUMNS);
-    talk_number(&h->out, (uint32_t)count);
-    for (SQLUSMALLINT i = 1; i <= count; i++) {
-        if (!name_column(h, i)) {
-            return false;
-        }
-        if (is_binary(h->types[i - 1]) && !h->hex) {
-            char text[100];
-            snprintf(text, sizeof text, "column %d is binary: leave it out, or say binary=\"hex\"",
-                     i);
-            say_failed(h, false, "", str_of(text));
-            return false;
-        }
-    }
-    talk_end(&h->out, at);
-    flush(h);
-    return true;
-}
-
-/* What a driver gave for one SQLGetData into a buffer of PIECE bytes: how much of it is text. */
-static size_t piece_size(SQLRETURN r, SQLLEN given, size_t end)
-{
-    size_t room = PIECE - end;
-    return r == SQL_SUCCESS_WITH_INFO && (given == SQL_NO_TOTAL || given > (SQLLEN)room) ? room
-           : given < 0                                                                   ? 0
-           : (size_t)given < room ? (size_t)given
-                                  : room;
-}
-
-/* Piece by piece until the driver says that it was all. */
-static bool read_cell(struct helper *h, SQLUSMALLINT i, bool *null)
-{
-    static union {
-        char bytes[PIECE];
-        SQLWCHAR wide[PIECE / sizeof(SQLWCHAR)];
-    } piece;
-    bool binary = is_binary(h->types[i - 1]), wide = h->wide && !binary;
-    SQLSMALLINT as = binary ? SQL_C_BINARY : wide ? SQL_C_WCHAR : SQL_C_CHAR;
-    size_t end = binary ? 0 : wide ? sizeof(SQLWCHAR) : 1;
-    buf_reset(&h->cell);
-    *null = false;
-    for (;;) {
-        SQLLEN given = 0;
-        SQLRETURN r = SQLGetData(h->stmt, i, as, piece.bytes, PIECE, &given);
-        if (r == SQL_NO_DATA) {
-            return true;
-        }
-        if (!SQL_SUCCEEDED(r)) {
-            say_statement(h);
-            return false;
-        }
-        *null = given == SQL_NULL_DATA;
-        size_t n = piece_size(r, given, end);
-        if (wide) {
-            put_utf16(&h->cell, piece.wide, n / sizeof(SQLWCHAR));
-        } else if (binary) {
-            buf_hex(&h->cell, (struct str){piece.bytes, n});
-        } else {
-            buf_add(&h->cell, (struct str){piece.bytes, n});
-        }
-        if (!buf_ok(&h->cell) || h->cell.n > h->max_row) {
-            say_failed(h, false, "", STR("a value is longer than max-row"));
-            return false;
-        }
-        if (r == SQL_SUCCESS) {
-            return true;
-        }
-    }
-}
-
-static bool digits(struct str s, size_t from, size_t n)
-{
-    for (size_t i = from; i < from + n; i++) {
-        if (i >= s.n || s.p[i] < '0' || s.p[i] > '9') {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* 2026-03-11, 2026-03-11 09:00:00.5: ODBC says so, not every driver does. */
-static bool iso(struct str s)
-{
-    return digits(s, 0, 4) && s.p[4] == '-' && digits(s, 5, 2) && s.p[7] == '-' && digits(s, 8, 2);
-}
-
-static bool say_row(struct helper *h, SQLSMALLINT count)
-{
-    size_t at = talk_begin(&h->out, TALK_ROW);
-    talk_number(&h->out, (uint32_t)count);
-    for (SQLUSMALLINT i = 1; i <= count; i++) {
-        bool null;
-        if (!read_cell(h, i, &null)) {
-            return false;
-        }
-        struct str text = buf_str(&h->cell);
-        bool date = h->types[i - 1] == SQL_TYPE_DATE || h->types[i - 1] == SQL_TYPE_TIMESTAMP;
-        if (date && !null && !iso(text)) {
-            char why[120];
-            snprintf(
-                why, sizeof why,
-                "column %d is a date in a form of the driver's own: CAST it to text in the query",
-                i);
-            say_failed(h, false, "", str_of(why));
-            return false;
-        }
-        if (!h->wide && !null && !is_binary(h->types[i - 1])) {
-            arena_reset(
-                h->scratch); /* bytes that are not in the set go on as they are: see above */
-            struct str decoded;
-            if (charset_decode(h->scratch, h->charset, text, &decoded, NULL) == ERR_NONE) {
-                text = decoded;
-            }
-        }
-        if (null) {
-            talk_null(&h->out);
-        } else {
-            talk_text(&h->out, text);
-        }
-    }
-    talk_end(&h->out, at);
-    if (h->out.n >= FLUSH) {
-        flush(h);
-    }
-    return true;
-}
-
 static bool do_query(struct helper *h, struct talk_frame *f)
 {
     SQLSMALLINT count = 0;
@@ -468,7 +246,7 @@ static bool do_query(struct helper *h, struct talk_frame *f)
         return false;
     }
     SQLNumResultCols(h->stmt, &count);
-    if (!say_columns(h, count)) {
+    if (!helper_columns(h, count)) {
         return false;
     }
     for (;;) {
@@ -477,10 +255,10 @@ static bool do_query(struct helper *h, struct talk_frame *f)
             break;
         }
         if (!SQL_SUCCEEDED(r)) {
-            say_statement(h);
+            helper_refused(h);
             return false;
         }
-        if (!say_row(h, count)) {
+        if (!helper_row(h, count)) {
             return false;
         }
     }
@@ -512,7 +290,7 @@ static bool do_commit(struct helper *h)
     size_t at = talk_begin(&h->out, TALK_COMMITTED);
     talk_number(&h->out, h->changed);
     talk_end(&h->out, at);
-    flush(h);
+    helper_flush(h);
     h->changed = 0;
     return true;
 }

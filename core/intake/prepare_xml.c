@@ -36,7 +36,10 @@ static enum err_code prepare_v2xml(const struct prepare_settings *s, struct aren
 {
     struct str er7;
     struct err *problem = &p->mapped.problem;
-    enum err_code code = hl7_from_v2xml(a, t, s->max_message, &er7, problem);
+    /* A few elements can stand for many separators. */
+    size_t most =
+        s->max_message < hl7_default_limits.bytes ? s->max_message : hl7_default_limits.bytes;
+    enum err_code code = hl7_from_v2xml(a, t, most, &er7, problem);
     if (code == ERR_NOMEM) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a message");
     }

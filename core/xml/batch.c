@@ -142,6 +142,8 @@ static bool carry(void *ctx, struct str reference)
     }
     if (c->count < MAX_CARRIED) {
         c->entries[c->count++] = i;
+    } else if (str_is(c->b->entries[i].type, "Patient")) {
+        c->entries[MAX_CARRIED - 1] = i;
     }
     return true;
 }

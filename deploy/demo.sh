@@ -34,9 +34,10 @@ free_port() {
 # ---- from nothing ----
 [ ! -d "$work" ] || deploy/postgres.sh drop "$work/postgres" >/dev/null 2>&1 || true
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$work/lists"
 port=$(free_port)
-sed -e 's#home=".."#home="../.."#' -e 's#"var/#"var/demo/#g' -e "s#port=\"2575\"#port=\"$port\"#" config/dari.xml >"$config"
+sed -e 's#home=".."#home="../.."#' -e 's#"var/#"var/demo/#g' -e "s#port=\"2575\"#port=\"$port\"#" config/dari.xml |
+	awk '/<relay / { while ((getline line < "deploy/demo/lists.xml") > 0) print line } { print }' >"$config"
 "$dari" keys init --config "$config" >"$work/keys.txt" || die "could not make keys"
 deploy/postgres.sh start "$work/postgres" >"$work/conninfo.txt" || die "could not start PostgreSQL"
 
@@ -59,7 +60,7 @@ clock() { printf '%s\n' "$1" >"$DARI_CLOCK.new" && mv "$DARI_CLOCK.new" "$DARI_C
 clock 2026-03-09T08:30:00+09:00
 "$dari" run --config "$config" >"$work/out" 2>"$work/log" &
 runner=$!
-ready() { [ "$(grep -cE 'feed\.ready|relay\.ready|segment\.ready|messaging\.ready' "$work/log")" -ge 4 ]; }
+ready() { [ "$(grep -cE 'feed\.ready|relay\.ready|segment\.ready|messaging\.ready' "$work/log")" -ge 5 ]; }
 wait_for "the start of all roles" ready
 
 # ---- the day ----
@@ -73,6 +74,14 @@ for f in deploy/demo/*.hl7; do
 	wait_for "the processing of $f" settled
 done
 echo "  (CA: committed. CE: kept in quarantine, and the sender was told so.)"
+say "Its nightly list, CSV in CP949 as such EMRs write it, goes into a folder ($work/lists)"
+clock 2026-03-09T21:00:00+09:00
+iconv -f UTF-8 -t CP949 deploy/demo/05-reservations.csv >"$work/list.csv"
+mv "$work/list.csv" "$work/lists/"
+taken() { [ "$(sql -c "SELECT count(*) FROM dari.batch WHERE state = 'taken'")" = 1 ]; }
+wait_for "the list" taken
+wait_for "its processing" settled
+"$dari" batch list --config "$config" --json | sed 's/.*"read":\([0-9]*\).*"events":\([0-9]*\).*/  \1 rows read, \2 events; title and total rows are known for what they are/'
 say "The clock moves on: reminders three days and one day before"
 for at in 2026-03-10T00:01 2026-03-10T10:00 2026-03-12T10:00 2026-03-13T10:00 2026-03-15T10:00; do
 	clock "$at:00+09:00"

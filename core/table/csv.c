@@ -207,7 +207,13 @@ static enum err_code decode_cells(struct csv *c, struct raw_row *out, struct err
             return ERR(e, code, 0, "%s", out->problem.msg);
         }
         if (code != ERR_NONE) {
-            out->problem.pos += offset_of(c, in.p);
+            size_t pos = out->problem.pos + offset_of(c, in.p);
+            if (c->charset == CHARSET_UTF8 && c->fallback == CHARSET_UTF8 && !c->in.begin) {
+                ERR(&out->problem, code, 0,
+                    "bytes are not valid utf-8: is it cp949? No character "
+                    "set to fall back to was given");
+            }
+            out->problem.pos = pos;
             out->column = i + 1;
             return ERR_NONE;
         }

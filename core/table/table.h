@@ -27,12 +27,13 @@ struct table;
 enum { TABLE_NO_HEADER = -1, TABLE_HEADER_SEARCH = 50 };
 
 struct table_settings {
-    const enum charset *charset;      /* whatever the file looks like; NULL: found out */
-    enum charset fallback;            /* when it is neither marked nor valid UTF-8 */
-    char delimiter;                   /* , ; TAB |    0: found out */
-    int header_row;                   /* from 1; 0: found out; TABLE_NO_HEADER: columns are 1 2 3 */
-    const char *sheet;                /* NULL: the first visible one with a header that fits */
-    const struct header_names *names; /* NULL: no aliases, nothing required */
+    const enum charset
+        *charset;          /* whatever it looks like, but for a byte order mark; NULL: found out */
+    enum charset fallback; /* when it is neither marked nor valid UTF-8 */
+    char delimiter;        /* , ; TAB |    0: found out */
+    int header_row;        /* from 1; 0: found out; TABLE_NO_HEADER: columns are 1 2 3 */
+    const char *sheet;     /* NULL: the first visible one with a header that fits */
+    const struct header_names *names;                     /* NULL: no aliases, nothing required */
     int64_t max_cell, max_row, max_columns, max_unpacked; /* 0: 1 MiB, 4 MiB, 2,000, 2 GiB */
 };
 

@@ -587,6 +587,12 @@ static void what_a_driver_does_afterwards_is_its_own_affair(void **state)
     }
 }
 
+static bool recovery_said(const struct adapter_host *h)
+{
+    (void)h;
+    return logged("said", "sql.recovered");
+}
+
 static void trouble_is_said_once_and_its_end_too(void **state)
 {
     struct adapter_host *h = *state;
@@ -597,7 +603,7 @@ static void trouble_is_said_once_and_its_end_too(void **state)
     goal = 3;
     run_until(h, failures);
     does("well", 4);
-    run_until(h, one_file);
+    run_until(h, recovery_said);
     log_back(kept);
     struct arena *a = arena_new(0);
     struct str text;
@@ -605,7 +611,6 @@ static void trouble_is_said_once_and_its_end_too(void **state)
     char *first = strstr(text.p, "sql.failing");
     assert_non_null(first);
     assert_null(strstr(first + 1, "sql.failing"));
-    assert_non_null(strstr(text.p, "sql.recovered"));
     arena_free(&a);
 }
 

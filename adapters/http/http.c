@@ -48,15 +48,8 @@ static const struct option_row rows[] = {
 
 static enum err_code make_tls(const struct http_options *o, struct tls **out, struct err *e)
 {
-    struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
-    *out = NULL;
-    if (o->tls) {
-        return net_tls_server(&files, o->clients, out, e);
-    }
-    if (strcmp(o->clients, "none") != 0 || o->cert[0] || o->key[0] || o->ca[0] || o->crl[0]) {
-        return ERR(e, ERR_CONFIG, 0, "cert, key, ca, crl and clients need tls=\"yes\"");
-    }
-    return ERR_NONE;
+    const struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
+    return net_tls_listener(o->tls, &files, o->clients, out, e);
 }
 
 static enum err_code usable(const struct http_options *o, struct tls **tls,
@@ -142,11 +135,6 @@ static enum err_code open_server(struct adapter *a, struct net_loop *loop, struc
                    : ERR(e, ERR_NOMEM, 0, "no memory for a timer");
 }
 
-static bool loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-}
-
 static enum err_code start(struct adapter_host *h, struct net_loop *loop, const void *options,
                            struct adapter **out, struct err *e)
 {
@@ -172,7 +160,7 @@ static enum err_code start(struct adapter_host *h, struct net_loop *loop, const 
     log_info("http.listening", "address=%s port=%d tls=%s clients=%s tokens=%s",
              a->options->address, http_port(a), a->tls ? "yes" : "no", a->options->clients,
              a->tokens ? "yes" : "no");
-    if (!a->tls && !loopback(a->options->address)) {
+    if (!a->tls && !net_is_loopback(a->options->address)) {
         log_warn("http.unencrypted", "address=%s hint=\"tls=yes keeps messages private\"",
                  a->options->address);
     }

@@ -120,14 +120,8 @@ static void sweep(void *ctx)
 
 static enum err_code make_tls(const struct mllp_options *o, struct tls **out, struct err *e)
 {
-    struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
-    if (o->tls) {
-        return net_tls_server(&files, o->clients, out, e);
-    }
-    if (strcmp(o->clients, "none") != 0 || o->cert[0] || o->key[0] || o->ca[0] || o->crl[0]) {
-        return ERR(e, ERR_CONFIG, 0, "cert, key, ca, crl and clients need tls=\"yes\"");
-    }
-    return ERR_NONE;
+    const struct net_tls_files files = {.cert = o->cert, .key = o->key, .ca = o->ca, .crl = o->crl};
+    return net_tls_listener(o->tls, &files, o->clients, out, e);
 }
 
 static enum err_code usable(const struct mllp_options *o, struct mllp_settings *s, struct tls **tls,
@@ -187,11 +181,6 @@ static enum err_code open_listener(struct adapter *a, struct net_loop *loop, str
     return code;
 }
 
-static bool loopback(const char *address)
-{
-    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-}
-
 static void stop(struct adapter **a)
 {
     if (!*a) {
@@ -225,7 +214,7 @@ static enum err_code start(struct adapter_host *h, struct net_loop *loop, const 
     }
     log_info("mllp.listening", "address=%s port=%d tls=%s clients=%s", a->options->address,
              mllp_port(a), a->tls ? "yes" : "no", a->options->clients);
-    if (!a->tls && !loopback(a->options->address)) {
+    if (!a->tls && !net_is_loopback(a->options->address)) {
         log_warn("mllp.unencrypted", "address=%s hint=\"tls=yes keeps messages private\"",
                  a->options->address);
     }

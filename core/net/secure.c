@@ -31,6 +31,20 @@ enum err_code net_tls_server(const struct net_tls_files *f, const char *clients,
     return ERR(e, ERR_CONFIG, 0, "clients must be none, optional or required");
 }
 
+enum err_code net_tls_listener(bool tls, const struct net_tls_files *f, const char *clients,
+                               struct tls **out, struct err *e)
+{
+    *out = NULL;
+    if (tls) {
+        return net_tls_server(f, clients, out, e);
+    }
+    if (strcmp(clients, "none") != 0 || given(f->cert) || given(f->key) || given(f->ca) ||
+        given(f->crl)) {
+        return ERR(e, ERR_CONFIG, 0, "cert, key, ca, crl and clients need tls=\"yes\"");
+    }
+    return ERR_NONE;
+}
+
 enum err_code net_tls_client(const struct net_tls_files *f, struct tls **out, struct err *e)
 {
     struct tls_files files = files_of(f);
@@ -41,4 +55,9 @@ enum err_code net_tls_client(const struct net_tls_files *f, struct tls **out, st
 void net_tls_free(struct tls **t)
 {
     tls_free(t);
+}
+
+bool net_is_loopback(const char *address)
+{
+    return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }

@@ -2,6 +2,7 @@
 
 #include "core/base/num.h"
 #include "core/base/text.h"
+#include "core/table/archive.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 enum {
     MAX_PARTS = 4096, /* a workbook has some dozen */
+    MAX_DIRECTORY = 4 << 20,
     MAX_SHEETS = 500,
     MAX_TAG = 64 * 1024,
     MAX_RATIO = 400, /* what sheets reach is below 100 */
@@ -318,36 +320,6 @@ static enum err_code shared_string(struct workbook *w, struct xml_reader *r, con
 
 /* ---- opening ---- */
 
-/* The end of the archive says how many parts there are: asked before the library lists them. */
-static enum err_code check_end(const char *path, struct err *e)
-{
-    enum { END = 22, COMMENT = 65535 };
-    FILE *f = fopen(path, "rbe");
-    unsigned char *p = malloc(END + COMMENT);
-    size_t n = 0;
-    if (f && p && fseek(f, 0, SEEK_END) == 0) {
-        long size = ftell(f), from = size > END + COMMENT ? size - END - COMMENT : 0;
-        n = fseek(f, from, SEEK_SET) == 0 ? fread(p, 1, END + COMMENT, f) : 0;
-    }
-    unsigned parts = 0;
-    bool found = false;
-    for (size_t i = n >= END ? n - END + 1 : 0; i-- > 0 && !found;) {
-        found = memcmp(p + i, "PK\5\6", 4) == 0;
-        parts = found ? (unsigned)(p[i + 10] | p[i + 11] << 8) : 0;
-    }
-    free(p);
-    if (f) {
-        fclose(f);
-    }
-    if (!found) {
-        return ERR(e, ERR_SYNTAX, 0, "the workbook is cut short");
-    }
-    if (parts > MAX_PARTS) {
-        return ERR(e, ERR_LIMIT, 0, "the workbook has more than %d parts", (int)MAX_PARTS);
-    }
-    return ERR_NONE;
-}
-
 static enum err_code check_names(struct workbook *w, struct err *e)
 {
     zip_int64_t n = zip_get_num_entries(w->zip, 0);
@@ -397,7 +369,7 @@ enum err_code workbook_open(const char *path, const struct source_limits *l, str
 {
     int why = 0;
     *out = NULL;
-    enum err_code code = check_end(path, e);
+    enum err_code code = archive_check(path, MAX_PARTS, MAX_DIRECTORY, e);
     if (code != ERR_NONE) {
         return code;
     }

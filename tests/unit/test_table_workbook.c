@@ -239,6 +239,45 @@ static void test_limits(void **state)
     assert_string_equal(table_text(path, &s), "syntax ");
 }
 
+/* A list of parts longer than any workbook's is refused before anybody reads it. */
+static void test_archive(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *end; /* behind "PK\3\4" and 60 bytes of nothing */
+        size_t n;
+        const char *expected;
+    } rows[] = {
+        {"parts", "PK\5\6\0\0\0\0\1\20\1\20\20\0\0\0\4\0\0\0\0\0", 22, "limit "},
+        {"nothing at all", "PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0", 22, "syntax _rels/.rels"},
+        {"behind the end", "PK\5\6\0\0\0\0\1\0\1\0\377\377\377\0\0\0\0\0\0\0", 22, "syntax "},
+        {"a locator to nowhere",
+         "PK\6\7\0\0\0\0\377\0\0\0\0\0\0\0\1\0\0\0"
+         "PK\5\6\0\0\0\0\1\0\1\0\1\0\0\0\4\0\0\0\0\0",
+         42, "syntax "},
+        {"a locator to zeros",
+         "PK\6\7\0\0\0\0\4\0\0\0\0\0\0\0\1\0\0\0"
+         "PK\5\6\0\0\0\0\1\20\1\20\1\0\0\0\4\0\0\0\0\0",
+         42, "limit "},
+    };
+    static const struct table_settings s = {.fallback = CHARSET_UTF8};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        FILE *f = fopen(path, "wb");
+        assert_non_null(f);
+        fprintf(f, "PK%c%c", 3, 4);
+        for (int k = 0; k < 60; k++) {
+            fputc(0, f);
+        }
+        fwrite(rows[i].end, 1, rows[i].n, f);
+        fclose(f);
+        const char *got = table_text(path, &s);
+        if (strcmp(got, rows[i].expected) != 0) {
+            fail_msg("%s: %s", rows[i].name, got);
+        }
+    }
+}
+
 /* More strings than stay in memory come back as they were, in any order. */
 static void test_strings(void **state)
 {
@@ -302,7 +341,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),   cmocka_unit_test(test_sheets),
         cmocka_unit_test(test_hostile), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_strings), cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_strings), cmocka_unit_test(test_archive),
+        cmocka_unit_test(test_formats),
     };
     return cmocka_run_group_tests_name("table: workbooks", tests, setup, teardown);
 }

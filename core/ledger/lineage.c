@@ -54,7 +54,9 @@ DB_STATEMENT(lineage_down,
                                     "ORDER BY e.seq LIMIT " LIMIT_TEXT);
 DB_STATEMENT(lineage_messages,
              "SELECT no, encode(id, 'hex'), feed, received_at, control_id, type, state, mapping, "
-             "size, first_seq, events, day FROM dari.message "
+             "size, first_seq, events, day, (SELECT string_agg(x.no::text, ',' ORDER BY x.place) "
+             "FROM dari.part x WHERE x.site = $1 AND x.whole = (SELECT p.whole FROM dari.part p "
+             "WHERE p.site = $1 AND p.no = message.no)) FROM dari.message "
              "WHERE site = $1 AND day = ANY (ARRAY(SELECT dari.message_day($1, u) "
              "FROM unnest($2::bigint[]) AS u)) AND no = ANY($2::bigint[]) ORDER BY no");
 DB_STATEMENT(lineage_deliveries,
@@ -274,7 +276,8 @@ static enum err_code read_messages(struct search *s, struct db_array *nos, struc
                                      .size = db_i64(r, i, 8),
                                      .first_seq = db_i64(r, i, 9),
                                      .events = db_i64(r, i, 10),
-                                     .day = db_z(r, i, 11)};
+                                     .day = db_z(r, i, 11),
+                                     .parts = z_or_null(r, i, 12)};
     }
     s->found->message_count = n;
     return ERR_NONE;

@@ -7,6 +7,7 @@
 struct lineage_message {
     int64_t no, size, ledger; /* ledger 0: the entry was not found */
     const char *id, *feed, *control_id, *type, *state, *mapping, *day;
+    const char *parts; /* numbers of all parts of the message that it is a part of, or NULL */
     usec received_at;
     int64_t first_seq, events;
 };

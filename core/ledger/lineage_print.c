@@ -96,6 +96,9 @@ void lineage_text(const struct lineage *l, struct buf *out)
         if (m->mapping) {
             buf_printf(out, " by %s", m->mapping);
         }
+        if (m->parts) {
+            buf_printf(out, ", one of the parts %s", m->parts);
+        }
         put_ledger(out, m->ledger);
         buf_addc(out, '\n');
         for (int k = 0; k < l->event_count; k++) {
@@ -158,6 +161,7 @@ static void json_message(const struct lineage_message *m, struct buf *out)
     put_text(out, "state", m->state);
     put_text(out, "mapping", m->mapping);
     put_number(out, "bytes", m->size);
+    put_text(out, "parts", m->parts);
     put_number(out, "ledger", m->ledger);
     close_object(out);
 }

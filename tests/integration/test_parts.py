@@ -173,6 +173,9 @@ def late(tap, s, m):
     shown = s.run("message", "show", no, check=True).stdout
     nos = [r[0] for r in s.sql("SELECT no FROM dari.message WHERE control_id LIKE 'Z-%' ORDER BY control_id")]
     tap.check("message show tells what it is a part of", f"2 of messages {', '.join(nos)}, mapped as a whole with {no}" in shown, shown)
+    event = s.one(f"SELECT id FROM dari.event WHERE message_no = {no}")
+    traced = s.run("trace", event, check=True).stdout
+    tap.check("and so does trace", f"one of the parts {','.join(nos)}" in traced, traced)
     again = s.run("message", "reprocess", no, check=True).stdout
     tap.check("once more: nothing new", "mapped → mapped, 0 new events" in again, again)
     sums(tap, s, "reprocessed")

@@ -72,8 +72,11 @@ def spooled(tap, s, m):
 
 
 def counters(s):
-    with open(os.path.join(s.home, "run", "feed-emr.counters"), encoding="ascii") as f:
-        return {name: int(value) for name, value in (line.split() for line in f)}
+    try:
+        with open(os.path.join(s.home, "run", "feed-emr.counters"), encoding="ascii") as f:
+            return {name: int(value) for name, value in (line.split() for line in f)}
+    except FileNotFoundError:
+        return {}  # not written yet
 
 
 def repeated(tap, s, m):

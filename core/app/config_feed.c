@@ -62,8 +62,8 @@ const struct option_row config_feed_rows[] = {
      "per cent of the rows that may be gone at once; more are left as they are, and told about"},
     {"delimiter", OPTION_TEXT, "", 0, 1, FEED_AT(delimiter),
      "between the cells of a text file: , ; | or tab; empty: found out"},
-    {"header-row", OPTION_INT, "0", 0, 1000, FEED_AT(header_row),
-     "which row holds the headers; 0: found out"},
+    {"header-row", OPTION_INT, "0", -1, 1000, FEED_AT(header_row),
+     "which row holds the headers; 0: found out; -1: none, columns are called 1 2 3"},
     {"sheet", OPTION_TEXT, "", 0, 31, FEED_AT(sheet),
      "name of the sheet of a workbook; empty: the first whose headers fit"},
     {0}};

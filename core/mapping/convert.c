@@ -69,7 +69,10 @@ static enum err_code to_time(const struct convert_rules *rules, struct arena *a,
     }
     if (t.precision < PRECISION_HOUR && rules->partial != PARTIAL_START) {
         return left_out(rules, out) ? ERR_NONE
-                                    : ERR(e, ERR_VALUE, 0, "is a date without a time of day");
+               : rules->sheet
+                   ? ERR(e, ERR_VALUE, 0,
+                         "is a date without a time of day, and no column that is known gives one")
+                   : ERR(e, ERR_VALUE, 0, "is a date without a time of day");
     }
     char text[CLOCK_TEXT];
     return keep(a, str_of(clock_text(hl7_time_instant(&t, rules), text)), out, e);

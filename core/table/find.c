@@ -133,11 +133,23 @@ static enum err_code search_rows(struct table *t, struct search *s, struct err *
     return err_class(code) == ERR_CLASS_DATA && s->widest ? ERR_NONE : code;
 }
 
+/* "chart_no (차트번호, 차트, 챠트번호 …)": what we call a column, and what people may. */
+static void add_missing(struct buf *list, const struct header_column *c)
+{
+    enum { SHOWN = 3 };
+    buf_printf(list, "%s%s", list->n ? " " : "", c->name);
+    for (size_t i = 1; i < c->key_count && i <= SHOWN; i++) {
+        buf_printf(list, "%s%.*s", i == 1 ? " (" : ", ", STR_ARG(c->keys[i].text));
+    }
+    if (c->key_count > 1) {
+        buf_addz(list, c->key_count > SHOWN + 1 ? " …)" : ")");
+    }
+}
+
 /* Which required columns the row lacks that came nearest. */
 static enum err_code missing(struct table *t, const struct search *s, struct err *e)
 {
-    char list[160] = "";
-    size_t used = 0;
+    struct buf list;
     const struct header_names *n = t->settings.names;
     const struct header_key *keys = NULL;
     size_t count = 0;
@@ -149,22 +161,23 @@ static enum err_code missing(struct table *t, const struct search *s, struct err
         keys = t->keys;
         count = t->count;
     }
+    buf_init(&list, 220);
     for (size_t i = 0; i < n->count; i++) {
         const struct header_column *c = &n->columns[i];
-        size_t len = strlen(c->name);
-        if (c->required && !header_has(c, keys, count) && used + len + 2 < sizeof list) {
-            list[used] = ' ';
-            memcpy(list + used + (used > 0), c->name, len + 1);
-            used += len + (used > 0);
+        if (c->required && !header_has(c, keys, count)) {
+            add_missing(&list, c);
         }
     }
     if (!s->nearest.row) {
-        ERR(e, ERR_REQUIRED, 0, "no header in the first %d rows: it needs %s",
-            (int)TABLE_HEADER_SEARCH, list);
-        return err_at(e, "row 1");
+        ERR(e, ERR_REQUIRED, 0, "no header in the first %d rows: it needs %.*s",
+            (int)TABLE_HEADER_SEARCH, STR_ARG(buf_str(&list)));
+    } else {
+        ERR(e, ERR_REQUIRED, 0,
+            "the header lacks %.*s; <alias header=…> in the mapping adds a name",
+            STR_ARG(buf_str(&list)));
     }
-    ERR(e, ERR_REQUIRED, 0, "the header lacks %s", list);
-    return err_at(e, "row %lld", (long long)s->nearest.row);
+    buf_release(&list);
+    return err_at(e, "row %lld", s->nearest.row ? (long long)s->nearest.row : 1);
 }
 
 /* A table that no alias is known of: its header is the first row that is about as wide as any. */

@@ -220,7 +220,15 @@ def by_hand(tap):
     got = run("short.csv", csv("A1,1"))
     tap.check("the place of a row", "short.csv#row 2: syntax:" in got.stderr and got.returncode == 1, got.stderr)
     got = run("nothing.csv", lambda p: big(p, b"a,b\n1,2\n", b"", 0))
-    tap.check("what a header lacks", "chart_no appt_date" in got.stderr and got.returncode == 1, got.stderr)
+    tap.check("what a header lacks, and what it may be called", "chart_no (차트번호, " in got.stderr and "appt_date (예약일" in got.stderr
+              and got.returncode == 1, got.stderr)
+    got = run("nearly.csv", lambda p: big(p, "차트번호,성명,방문예정,상태\n1,가,2026-03-12,예약\n".encode("cp949"), b"", 0))
+    tap.check("what the nearest header lacks, and how a name is added", "nearly.csv#row 1: required: the header lacks appt_date (예약일" in got.stderr
+              and "<alias" in got.stderr and got.returncode == 1, got.stderr)
+    got = run("day.csv", lambda p: big(p, "차트번호,예약일,몇시\n1,2026-03-12,10:00\n".encode("cp949"), b"", 0))
+    tap.check("a day whose time has an unknown header", "no column that is known gives one" in got.stderr and got.returncode == 1, got.stderr)
+    got = run("page.xls", lambda p: big(p, b"\n<HTML><body><table><tr><td>1</td></tr></table>", b"", 0))
+    tap.check("a page under the name of a workbook", "save it as .xlsx or CSV" in got.stderr and got.returncode == 1, got.stderr)
 
 
 def test(tap):

@@ -56,7 +56,7 @@ bool map_is_table(struct str raw)
             return false;
         }
     }
-    return content_of(raw) == CONTENT_HL7;
+    return content_of(raw) == CONTENT_HL7 || content_is_page(raw);
 }
 
 bool map_begins_as_table(const char *path)

@@ -2,6 +2,8 @@
 
 #include "core/intake/prepare_internal.h"
 
+#include <strings.h>
+
 int prepare_condition(const struct err *problem)
 {
     if (problem->code == ERR_SYNTAX) {
@@ -49,6 +51,21 @@ enum content content_of(struct str bytes)
            : first[0] == '<'                  ? CONTENT_XML
            : first[0] == '{'                  ? CONTENT_JSON
                                               : CONTENT_HL7;
+}
+
+bool content_is_page(struct str bytes)
+{
+    static const char *const begins[] = {"<html", "<!doctype html", "<table",
+                                         "<meta", "<head",          "<style"};
+    struct str text =
+        str_trim(str_starts(bytes, STR("\xEF\xBB\xBF")) ? str_cut(bytes, 3, bytes.n) : bytes);
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        struct str b = str_of(begins[i]);
+        if (text.n >= b.n && strncasecmp(text.p, b.p, b.n) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum err_code prepare_message(const struct prepare_settings *s, struct arena *a, struct str given,

@@ -60,6 +60,9 @@ void prepare_waits(struct prepared *p);
 
 enum content { CONTENT_HL7, CONTENT_ROW, CONTENT_XML, CONTENT_JSON };
 enum content content_of(struct str bytes);
+/* A web page: what some EMRs write under the name of a workbook. No document of a hospital's is
+ * one. */
+bool content_is_page(struct str bytes);
 
 /* Condition of table 0357 that fits an error of a message. */
 int prepare_condition(const struct err *problem);

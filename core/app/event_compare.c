@@ -106,9 +106,18 @@ static json_t *whole_old(const struct old_event *o, struct err *e)
     return whole(o->data, o->secret, o->subject, o->time, e);
 }
 
-static json_t *whole_new(const struct event *n, struct err *e)
+static json_t *whole_new(const struct event *n, usec time, struct err *e)
 {
-    return whole(n->data, n->secret, str_of(n->subject), n->time, e);
+    return whole(n->data, n->secret, str_of(n->subject), time, e);
+}
+
+/* The time to compare: both mean "when it was received" when neither message nor mapping names one.
+ */
+static usec time_of(const struct compared *c, const struct old_event *o, const struct event *x)
+{
+    const usec near = 10 * USEC_MINUTE;
+    usec apart = o->time - x->time;
+    return x->time == c->received_at && apart > -near && apart < near ? o->time : x->time;
 }
 
 /* Names in the order of the old one, then those that only the new one has. */
@@ -133,7 +142,7 @@ static enum err_code both(const struct compared *c, const struct old_event *o,
                           const struct event *x, struct buf *out, struct event_changes *n,
                           struct err *e)
 {
-    json_t *old = whole_old(o, e), *new = old ? whole_new(x, e) : NULL;
+    json_t *old = whole_old(o, e), *new = old ? whole_new(x, time_of(c, o, x), e) : NULL;
     enum err_code code = old && new ? ERR_NONE : ERR(e, ERR_SYNTAX, 0, "an event cannot be read");
     if (code == ERR_NONE && !json_equal(old, new)) {
         n->changed++;
@@ -152,7 +161,7 @@ static enum err_code one_side(const struct compared *c, const struct old_event *
                               const struct event *x, struct buf *out, struct err *e)
 {
     json_t *it = NULL;
-    if (c->json && c->values && !(it = o ? whole_old(o, e) : whole_new(x, e))) {
+    if (c->json && c->values && !(it = o ? whole_old(o, e) : whole_new(x, x->time, e))) {
         return ERR(e, ERR_SYNTAX, 0, "an event cannot be read");
     }
     if (o) {

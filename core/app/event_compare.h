@@ -15,8 +15,9 @@ struct compared {
     size_t old_count;
     const struct event *new;
     size_t new_count;
-    bool json;   /* how it is written */
-    bool values; /* also what is in the fields: for eyes that may see it */
+    usec received_at; /* what an event's time is when the message names none */
+    bool json;        /* how it is written */
+    bool values;      /* also what is in the fields: for eyes that may see it */
 };
 
 struct event_changes {
@@ -25,8 +26,10 @@ struct event_changes {
 
 /*
  * Events of one id are the same event; it has changed when a field, its subject or its time has.
- * Writes one line for each event that is not the same ("  ~ patient.registered: name, phones"), or
- * JSON objects separated by commas. ERR_SYNTAX: a stored payload is no JSON object.
+ * Of a message that names no time, the moment of receipt that is stored with it is the one of its
+ * commit, a little later than the one that its events got: that is no difference. Writes one line
+ * for each event that is not the same ("  ~ patient.registered: name, phones"), or JSON objects
+ * separated by commas. ERR_SYNTAX: a stored payload is no JSON object.
  */
 enum err_code event_compare(const struct compared *c, struct buf *out, struct event_changes *n,
                             struct err *e);

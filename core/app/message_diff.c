@@ -146,8 +146,8 @@ static void print_text(struct db_rows *m, int i, const struct prepared *p, struc
     printf("message %" PRId64 " (%s): %s by %s → %s by %s%s%s%s%s\n%.*s", db_i64(m, i, NO),
            db_z(m, i, FEED), db_z(m, i, STATE), db_z(m, i, MAPPING), states[p->mapped.state],
            p->mapped.mapping ? p->mapped.mapping : "-", bad ? ": " : "",
-           bad ? p->mapped.problem.where : "", bad ? " " : "", bad ? p->mapped.problem.msg : "",
-           STR_ARG(buf_str(changes)));
+           bad ? p->mapped.problem.where : "", bad && p->mapped.problem.where[0] ? ": " : "",
+           bad ? p->mapped.problem.msg : "", STR_ARG(buf_str(changes)));
 }
 
 static enum err_code compare(struct diff *d, struct arena *a, struct db_rows *m, int i,
@@ -156,6 +156,7 @@ static enum err_code compare(struct diff *d, struct arena *a, struct db_rows *m,
     struct buf changes;
     struct compared both = {.new = p->mapped.events,
                             .new_count = p->mapped.state == MAPPING_MAPPED ? p->mapped.count : 0,
+                            .received_at = db_time(m, i, AT),
                             .json = d->o->json,
                             .values = d->o->values};
     struct event_changes n = {0};

@@ -35,10 +35,10 @@ static void print_json_row(struct db_rows *r, int i)
 static void print_row(struct arena *a, struct db_rows *r, int i)
 {
     char at[CLOCK_TEXT];
-    printf("%8" PRId64 "  %.19s  %-10s %-22s %-10s %-11s %3" PRId64 "  %s %s\n", db_i64(r, i, 0),
+    printf("%8" PRId64 "  %.19s  %-10s %-22s %-10s %-11s %3" PRId64 "  %s%s%s\n", db_i64(r, i, 0),
            clock_text(db_time(r, i, 1), at), db_z(r, i, 2), text_visible(a, db_str(r, i, 3)),
            text_visible(a, db_str(r, i, 4)), db_z(r, i, 5), db_i64(r, i, 8), db_z(r, i, 6),
-           db_z(r, i, 7));
+           db_str(r, i, 6).n ? ": " : "", db_z(r, i, 7));
 }
 
 static enum err_code print_all(struct session *s, const struct message_options *o, int64_t limit,

@@ -58,7 +58,8 @@ static enum err_code one_message(struct workshop *w, int64_t no, const char *fee
         w->still |= bad;
         printf("message %" PRId64 ": %s → %s, %zu new events%s%s%s%s%s\n", no, states[done.before],
                states[done.after], done.events, w->o->dry_run ? " (not done)" : "", bad ? ": " : "",
-               bad ? done.problem.where : "", bad ? " " : "", bad ? done.problem.msg : "");
+               bad ? done.problem.where : "", bad && done.problem.where[0] ? ": " : "",
+               bad ? done.problem.msg : "");
     }
     arena_free(&a);
     return code;

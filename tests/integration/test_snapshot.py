@@ -7,7 +7,7 @@ import random
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from site_dari import Site, main, wait_for  # noqa: E402
+from site_dari import ROOT, Site, main, wait_for  # noqa: E402
 
 ROWS = int(os.environ.get("DARI_ROWS", "20000"))
 FEED = """
@@ -167,11 +167,21 @@ def outage(tap, s, box):
     tap.equal("the database away in the middle: every row once", (b["read"], sums(b)["news"], b["duplicates"]), (ROWS, ROWS, 0))
 
 
+def same_mapping(tap, s):
+    """Rows name no time: that of their commit, which is stored, is a little later than that of their events."""
+    day = datetime.date.fromisoformat(s.one("SELECT max(received_at AT TIME ZONE 'Asia/Seoul')::date FROM dari.message"))
+    out = s.run("message", "diff", "--feed", "list", "--mapping", ROOT + "/mappings/exports/reservation-list.xml",
+                "--from", str(day - datetime.timedelta(1)), "--to", str(day + datetime.timedelta(1)))
+    tap.check("the mapping that they had gives the events that they have", "0 removed, 0 changed\n" in out.stdout
+              and "(time)" not in out.stdout and " messages looked at" in out.stdout, out.stdout[-600:] + out.stderr)
+
+
 def test(tap):
     with Site("snapshot", feeds=FEED + WINDOW) as s:
         box = Inbox(s)
         s.start()
         changes(tap, s, box)
+        same_mapping(tap, s)
         period(tap, s)
         many(tap, s, box)
         outage(tap, s, box)

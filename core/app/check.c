@@ -7,6 +7,7 @@
 #include "core/messaging/journey.h"
 #include "core/segment/rule.h"
 #include "core/stream/contract.h"
+#include "core/table/header.h"
 
 #include <errno.h>
 #include <string.h>
@@ -43,10 +44,27 @@ static void check_folder(struct arena *a, const struct config *c, int line, cons
     }
 }
 
+/* A file would be refused for it only when it comes, at night. */
+static void check_covers(const struct config *c, const struct config_feed *f,
+                         const struct header_names *names, struct problems *p)
+{
+    const struct header_column *found = NULL;
+    for (const struct header_names *n = names; n && !found; n = n->next) {
+        found = header_named(n, str_of(f->covers.column));
+    }
+    if (!found) {
+        problem_add(p, c->file, f->line, "covers: the mapping knows no column %s",
+                    f->covers.column);
+    }
+}
+
 static void check_feed(struct arena *a, const struct config *c, const struct config_feed *f,
                        const struct catalogue *catalogue, struct problems *p)
 {
     struct mapping_set *m = mapping_load(f->mapping, catalogue, p);
+    if (m && f->covers.column) {
+        check_covers(c, f, mapping_headers(m), p);
+    }
     mapping_free(&m);
     if (f->adapter->check) {
         f->adapter->check(f->options, c->file, f->options_line, p);

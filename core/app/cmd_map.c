@@ -60,6 +60,7 @@ struct map_job {
     struct table_settings table;
     struct map_parts parts;
     struct buf out;
+    size_t messages, ignored;
     bool verbose, failed;
 };
 
@@ -145,6 +146,8 @@ static void map_one(struct map_job *j, const char *file, size_t n, int64_t row, 
         }
         return;
     }
+    j->messages++;
+    j->ignored += rc == ERR_NONE && p.mapped.state == MAPPING_IGNORED;
     if (rc == ERR_NONE && p.mapped.state == MAPPING_IGNORED && j->verbose) {
         fflush(stdout);
         fprintf(stderr, "%s#%s%zu: ignored: %s\n", file, row ? "row " : "", n, p.mapped.reason);
@@ -159,6 +162,16 @@ static void map_one(struct map_job *j, const char *file, size_t n, int64_t row, 
         complain(j, file, n, &e);
     } else if (j->out.n) {
         fwrite(j->out.p, 1, j->out.n, stdout);
+    }
+}
+
+/* Nothing printed and no word why would look like success. */
+static void tell_ignored(const struct map_job *j)
+{
+    if (j->ignored && j->ignored == j->messages && !j->verbose) {
+        fflush(stdout);
+        fputs("dari map: the mapping has nothing for what is in there (--verbose says why)\n",
+              stderr);
     }
 }
 
@@ -269,7 +282,9 @@ static void map_piped_table(struct map_job *j, struct str raw)
 static void map_content(struct map_job *j, const char *file, struct str raw)
 {
     enum content content = content_of(raw);
-    if (content == CONTENT_XML || content == CONTENT_JSON) {
+    if (mapping_headers(j->mapping) && content_is_page(raw)) {
+        map_piped_table(j, raw);
+    } else if (content == CONTENT_XML || content == CONTENT_JSON) {
         map_document(j, file, raw);
     } else if (content == CONTENT_ROW) {
         map_message(j, file, 1, raw);
@@ -411,6 +426,13 @@ static bool use_files(struct map_job *j, struct map_options *o, int *status)
 static bool load(struct map_job *j, struct map_options *o, struct arena *a)
 {
     struct problems p = {0};
+    if (access(o->mapping, R_OK) != 0) {
+        problem_add(&p, o->mapping, 0,
+                    "there is no such mapping: give a file or a folder of mappings");
+        problems_print(&p, stderr);
+        problems_release(&p);
+        return false;
+    }
     const char *path = o->catalogue ? o->catalogue : catalogue_beside(a, o->mapping);
     j->catalogue = path ? catalogue_load(path, &p) : NULL;
     if (j->catalogue) {
@@ -504,6 +526,7 @@ int cmd_map(int argc, char **argv)
             map_file(&j, argv[i]);
         }
         complain_parts(&j);
+        tell_ignored(&j);
         status = j.failed ? EXIT_REFUSED : EXIT_DONE;
     }
     mapping_free(&j.mapping);

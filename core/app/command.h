@@ -25,7 +25,7 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
     X(event, "show an event")                                                                      \
     X(trace, "follow one message, event or reminder through every step")                           \
     X(parse, "read HL7 v2 files, print messages or single values")                                 \
-    X(map, "turn HL7 v2 files into events, without a database")                                    \
+    X(map, "turn messages, documents and lists into events, without a database")                   \
     X(schema, "print JSON Schemas of events, or AsyncAPI of the stream")                           \
     X(send, "send HL7 v2 files over MLLP and check the replies")                                   \
     X(tail, "print the event stream")                                                              \

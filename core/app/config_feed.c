@@ -20,7 +20,7 @@ struct feed_options {
 #define FEED_AT(member) offsetof(struct feed_options, member)
 const struct option_row config_feed_rows[] = {
     {"name", OPTION_TEXT, NULL, 1, 32, FEED_AT(name), "short name of the feed: a-z 0-9 -"},
-    {"adapter", OPTION_TEXT, NULL, 0, 0, FEED_AT(adapter), "transport: mllp or files"},
+    {"adapter", OPTION_TEXT, NULL, 0, 0, FEED_AT(adapter), "transport: mllp, files, http or sql"},
     {"mapping", OPTION_PATH, NULL, 0, 0, FEED_AT(mapping), "mapping file, or folder of mappings"},
     {"charset", OPTION_TEXT, "", 0, 0, FEED_AT(charset),
      "what the bytes are, whatever MSH-18 says"},

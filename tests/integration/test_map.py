@@ -38,6 +38,9 @@ def usage():
     check("no such file", status == 1 and not out and "/nonexistent/file" in err, err)
     status, out, err = dari("--mapping", "/nonexistent/folder", "--catalogue", "mappings/catalogue.xml", CASES + "/s12-booked/in.hl7")
     check("no such mapping", status == 1 and not out and "/nonexistent/folder" in err, err)
+    status, out, err = dari("--mapping", "mappings/nothing", CASES + "/s12-booked/in.hl7")
+    check("no such mapping: it is named, not the catalogue", status == 1 and "mappings/nothing: there is no such" in err and
+          "catalogue" not in err, err)
 
 
 def events():
@@ -66,6 +69,8 @@ def outcomes():
     status, out, err = dari("--mapping", MAPPINGS, "--verbose", files[1])
     check("ignored is no failure, told with --verbose", status == 0 and not out and
           files[1] + "#1: ignored: no mapping for this message type" in err, err)
+    status, out, err = dari("--mapping", MAPPINGS, files[1])
+    check("nothing at all is told without it", status == 0 and not out and "--verbose says why" in err, err)
     both = open(files[2], "rb").read() + open(files[0], "rb").read()
     status, out, err = dari("--mapping", MAPPINGS, "-", stdin=both)
     check("several messages on standard input", status == 1 and out.count("\n") == 1 and "-#2: PID-3.1" in err, err)

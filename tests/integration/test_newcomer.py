@@ -77,6 +77,9 @@ def test(tap):
         tap.check("every statement fits the schema (dari db check)", out.returncode == 0, out.stderr)
         tap.check("dari check: ready", "ready to run" in s.run("check").stdout)
 
+        edit(s.config, 'name="emr"', 'name="emr" rows="snapshot" covers="apptdate 0..30"')
+        one_line(tap, "covers a column that is none", s.run("check"), 1, "dari.xml:", "knows no column apptdate")
+        edit(s.config, ' rows="snapshot" covers="apptdate 0..30"', "")
         one_line(tap, "unknown feed", s.run("run", "--only", "relay,feed:erm"), 2, "feed:erm", "feed:NAME")
         out = s.run("message", "list", "--state", "quarantine")
         tap.check("unknown state: says which there are", out.returncode == 2 and "ignored or quarantined" in out.stderr, out.stderr)

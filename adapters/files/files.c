@@ -125,7 +125,8 @@ static void surroundings(const void *options, const char *file, int line, struct
     if (o->url[0]) {
         fetch_surroundings(o, file, line, p);
     } else if (stat(o->folder, &st) != 0) {
-        problem_add(p, file, line, "folder: %s: %s", o->folder, strerror(errno));
+        problem_add(p, file, line, "folder: %s: %s (make it, or correct the name)", o->folder,
+                    strerror(errno));
     } else if (!S_ISDIR(st.st_mode)) {
         problem_add(p, file, line, "folder: %s is not a folder", o->folder);
     } else if (access(o->folder, R_OK | W_OK | X_OK) != 0) {

@@ -69,11 +69,12 @@ static int refusal(const struct exchange *x, const struct http_head *h, const ch
 {
     const struct http_options *o = x->a->options;
     struct str coding = http_field(h, "content-encoding");
-    *what = "unknown path";
+    *what = "this is not the path of this feed";
     if (!is_path(h->target, o->path)) {
         return 404;
     }
-    *what = "a bearer token that is known here is needed";
+    *what = "send Authorization: Bearer TOKEN, with a token whose SHA-256 is in the tokens file of "
+            "this feed";
     if (!may_come(x->a, h)) {
         return 401;
     }
@@ -111,7 +112,10 @@ static void begin(struct exchange *x, const struct http_head *h)
     }
     x->digest = net_digest_begin();
     if (!answer_type(http_field(h, "content-type"), x)) {
-        answer_problem(x, 415, "this Content-Type is not taken here");
+        answer_problem(
+            x, 415,
+            "this Content-Type is not taken: send application/hl7-v2, application/fhir+json, "
+            "application/fhir+xml, application/xml, application/json, text/csv, …");
     } else if (x->kind == HTTP_MESSAGE && h->length > o->max_message) {
         answer_problem(x, 413, "the message is larger than this feed takes");
     } else if (x->kind == HTTP_FILE && !o->work[0]) {

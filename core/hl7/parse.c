@@ -120,7 +120,10 @@ static enum err_code check_line(const struct hl7_msg *m, struct str line, size_t
         return bad_line(m, at, ERR_SYNTAX, "the line does not begin with a segment name", e);
     }
     if (m->count > 0 && memcmp(line.p, "MSH", 3) == 0) {
-        return bad_line(m, at, ERR_SYNTAX, "a second message begins inside the message", e);
+        return bad_line(m, at, ERR_SYNTAX,
+                        "a second message begins inside the message: send them one by one, or as a "
+                        "batch (BHS to BTS)",
+                        e);
     }
     return ERR_NONE;
 }

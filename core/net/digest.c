@@ -78,9 +78,13 @@ static enum err_code read_line(struct net_tokens *t, struct str line, size_t num
     size_t blank = str_find(rest, ' ', 0);
     name = str_cut(rest, 0, blank);
     hex = str_trim(str_cut(rest, blank + 1, rest.n));
+    if (str_ends(hex, STR(" -"))) { /* as sha256sum writes it */
+        hex = str_trim(str_cut(hex, 0, hex.n - 2));
+    }
     struct token *x = &t->list[t->count];
     if (hex.n != 2 * SHA256_BYTES || text_unhex(hex, (char *)x->sum, NULL) != ERR_NONE) {
-        return ERR(e, ERR_CONFIG, 0, "line %zu is not NAME SHA-256-OF-THE-TOKEN", number);
+        return ERR(e, ERR_CONFIG, 0,
+                   "line %zu is not NAME SHA-256-OF-THE-TOKEN (64 hexadecimal digits)", number);
     }
     x->name = arena_z(t->arena, name);
     t->count++;

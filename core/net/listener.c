@@ -153,7 +153,7 @@ static enum err_code listen_failed(const struct sockaddr *sa, int why, struct er
     case EADDRINUSE:
         return ERR(e, ERR_IO, 0,
                    "could not listen on %s: address already in use (another dari running? choose "
-                   "another port in config/dari.xml)",
+                   "another port in the configuration)",
                    where);
     case EADDRNOTAVAIL:
         return ERR(

@@ -215,7 +215,7 @@ def test(tap):
         certificates(s.home)
         token = "a-token-for-the-test"
         with open(os.path.join(s.home, "tokens"), "w", encoding="utf-8") as f:
-            f.write("# who\nlab " + hashlib.sha256(token.encode()).hexdigest() + "\n")
+            f.write("# who\nlab " + hashlib.sha256(token.encode()).hexdigest() + "  -\n")  # as sha256sum writes it
         os.chmod(os.path.join(s.home, "tokens"), 0o600)
         s.start()
         for p in (port, csv_port, tls_port, fhir_port):

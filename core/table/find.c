@@ -211,6 +211,10 @@ enum err_code header_search(struct table *t, struct err *e)
         }
         return s.problem.code;
     }
+    if (!s.widest && t->settings.header_row <= 0) {
+        return ERR(e, ERR_SYNTAX, 0, "the file is empty, or its first %d rows are",
+                   (int)TABLE_HEADER_SEARCH);
+    }
     if (requires(t->settings.names)) {
         return missing(t, &s, e);
     }

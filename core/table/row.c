@@ -159,6 +159,9 @@ static enum err_code parse_line(struct cursor *c, struct str **cells, size_t *co
             }
             to = more;
         }
+        if (*cells && n == room) {
+            return ERR(e, ERR_SYNTAX, c->i, "more cells than the header has (%zu)", *count);
+        }
         if (!to || n == room) {
             break;
         }
@@ -178,8 +181,11 @@ static enum err_code parse_line(struct cursor *c, struct str **cells, size_t *co
     if (!to) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a row");
     }
-    if (c->i >= c->s.n || c->s.p[c->i] != '\n' || n == 0 || (*cells && n != *count)) {
+    if (c->i >= c->s.n || c->s.p[c->i] != '\n' || n == 0) {
         return wrong(c, e);
+    }
+    if (*cells && n != *count) { /* as the source had it, kept to be looked at */
+        return ERR(e, ERR_SYNTAX, c->i, "%zu cells where the header has %zu", n, *count);
     }
     c->i++;
     *cells = to;

@@ -222,6 +222,8 @@ def by_hand(tap):
     got = run("nothing.csv", lambda p: big(p, b"a,b\n1,2\n", b"", 0))
     tap.check("what a header lacks, and what it may be called", "chart_no (차트번호, " in got.stderr and "appt_date (예약일" in got.stderr
               and got.returncode == 1, got.stderr)
+    got = run("empty.csv", lambda p: big(p, b"", b"", 0))
+    tap.check("an empty file", "empty.csv: syntax: the file is empty" in got.stderr and got.returncode == 1, got.stderr)
     got = run("nearly.csv", lambda p: big(p, "차트번호,성명,방문예정,상태\n1,가,2026-03-12,예약\n".encode("cp949"), b"", 0))
     tap.check("what the nearest header lacks, and how a name is added", "nearly.csv#row 1: required: the header lacks appt_date (예약일" in got.stderr
               and "<alias" in got.stderr and got.returncode == 1, got.stderr)

@@ -99,6 +99,14 @@ static void test_parse(void **state)
         assert_int_equal(row_parse(arena, str_of(rows[i].bytes), &row, &e), rows[i].code);
     }
     row_cache_free(&cache);
+
+    /* rows that are kept as they were found: what is wrong with them is said again */
+    struct row row;
+    struct err e = {0};
+    row_parse(arena, STR("#,a,b,c\n+,1\n"), &row, &e);
+    assert_string_equal(e.msg, "1 cells where the header has 3");
+    row_parse(arena, STR("#,a\n+,1,2\n"), &row, &e);
+    assert_string_equal(e.msg, "more cells than the header has (1)");
 }
 
 static void test_keys(void **state)

@@ -280,6 +280,21 @@ static void print_files(struct session *s)
     }
 }
 
+/* Feeds that nothing ever came to: who connects one looks for it here. */
+static void print_unheard(const struct session *s, const struct status *st)
+{
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        const char *name = s->config->feeds[i].name;
+        bool heard = false;
+        for (int k = 0; k < db_count(st->feeds); k++) {
+            heard = heard || strcmp(db_z(st->feeds, k, 0), name) == 0;
+        }
+        if (!heard) {
+            printf("%-16s %9s\n", name, "nothing");
+        }
+    }
+}
+
 static void print_text(struct session *s, const struct status *st)
 {
     int64_t head = db_count(st->stream) ? db_i64(st->stream, 0, 0) : 0;
@@ -294,6 +309,7 @@ static void print_text(struct session *s, const struct status *st)
                db_i64(st->feeds, i, 2), db_i64(st->feeds, i, 3), db_i64(st->feeds, i, 4),
                db_i64(st->feeds, i, 5), db_i64(st->feeds, i, 6));
     }
+    print_unheard(s, st);
     printf("\n");
     print_alarms(st);
     print_spools(s);

@@ -75,6 +75,7 @@ def test(tap):
         tap.check("dari db migrate", out.returncode == 0 and "applied" in out.stdout, out.stderr)
         out = s.run("db", "check")
         tap.check("every statement fits the schema (dari db check)", out.returncode == 0, out.stderr)
+        tap.check("dari status: a feed that nothing came to yet is there", "emr                nothing" in s.run("status").stdout)
         tap.check("dari check: ready", "ready to run" in s.run("check").stdout)
 
         edit(s.config, 'name="emr"', 'name="emr" rows="snapshot" covers="apptdate 0..30"')

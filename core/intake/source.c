@@ -118,8 +118,9 @@ enum err_code source_open(const char *path, const struct source_settings *s, str
     if (rc == ERR_NONE) {
         struct str bytes = {beginning, n};
         enum content content = content_of(bytes);
-        /* for a feed of tables a page is one that it cannot read, and says so */
-        bool table = (content == CONTENT_HL7 && !begins_hl7(bytes)) ||
+        /* The first column of an export may well be called "#"; for a feed of tables a page is one
+         * that it cannot read, and says so. */
+        bool table = content == CONTENT_ROW || (content == CONTENT_HL7 && !begins_hl7(bytes)) ||
                      (s->table.names && content_is_page(bytes));
         rc = table ? table_open(path, &s->table, &x->table, e) : open_whole(x, path, s, content, e);
     }

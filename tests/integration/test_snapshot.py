@@ -114,6 +114,26 @@ def changes(tap, s, box):
               os.walk(os.path.join(s.home, "error")) for n in f))
 
 
+def overtaken(tap, s, box):
+    """Another file came in between: an earlier one is read again from its beginning, whatever became of either."""
+    one = [row(n + 9000000) for n in range(30)]
+    other = [[*r[:4], "취소", *r[5:]] for r in one]
+    box.take(text(one))
+    second = box.take(text(other))
+    s.sql(f"UPDATE dari.batch SET state = 'refused' WHERE no = {second['batch']}")  # in the middle, say
+    b = box.take(text(one))
+    tap.equal("a taken one after another that was refused behind its rows", (b["state"], b["read"], sums(b)["news"]), ("taken", 30, 30))
+    s.sql(f"UPDATE dari.batch SET state = 'reading' WHERE no = {second['batch']}")
+    b = box.take(text(other))
+    tap.equal("one that was never read to its end", (b["state"], b["read"], sums(b)["news"]), ("taken", 30, 30))
+    tap.equal("its first turn is over", s.one(f"SELECT state FROM dari.batch WHERE no = {second['batch']}"), "refused")
+
+
+def hash_header(tap, box):
+    b = box.take("#," + text([["1", *row(9100000)][1:]]).replace("\r\n", "\r\n1,", 1))
+    tap.equal("a table whose first column is called #", (b["state"], b["read"], b["problem"]), ("taken", 1, b["problem"]))
+
+
 def period(tap, s):
     """A list of the next thirty days: what lies before them is past, not gone."""
     box = Inbox(s, "window")
@@ -182,6 +202,8 @@ def test(tap):
         s.start()
         changes(tap, s, box)
         same_mapping(tap, s)
+        overtaken(tap, s, box)
+        hash_header(tap, box)
         period(tap, s)
         many(tap, s, box)
         outage(tap, s, box)

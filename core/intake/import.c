@@ -47,6 +47,9 @@ void import_free(struct import **pi)
     }
     jobs_free(&i->group);
     jobs_free(&i->ahead);
+    if (i->back) {
+        job_free(i->back);
+    }
     source_close(&i->source);
     snapshot_end(&i->snapshot);
     generation_drop(&i->generation);
@@ -142,6 +145,11 @@ static void forget(struct adapter_host *h, struct import *i)
     for (struct job *j; (j = jobs_pop(&i->group)) || (j = jobs_pop(&i->ahead));) {
         host_job_done(h, j);
     }
+    if (i->back) {
+        host_job_done(h, i->back);
+        i->back = NULL;
+    }
+    i->bytes[0] = i->bytes[1] = 0;
     i->later = (struct err){.code = ERR_NONE};
     source_close(&i->source);
     snapshot_end(&i->snapshot);
@@ -212,7 +220,7 @@ static bool ask(struct adapter_host *h, struct import *i)
         rc = db_async_run(h->db, st, &q, &e);
     }
     i->asked = rc == ERR_NONE;
-    i->sent_at = i->at;
+    i->sent_at = import_reaches(i);
     if (!i->asked) {
         import_again(h, i, &e);
     } else if (i->stage == IMPORT_COMMIT) {
@@ -299,6 +307,9 @@ static void opened(struct adapter_host *h, struct import *i, struct db_rows *row
              turn);
     buf_release(&hex);
     i->known = db_bool(rows, 0, 2);
+    if (i->known && i->mark) { /* the answer to its end may have been lost */
+        host_set_mark(h, i->mark);
+    }
     if (i->known && !replies_again(h, i)) {
         finish(h, &known);
         return;
@@ -363,6 +374,8 @@ static void committed(struct adapter_host *h, struct import *i, struct db_rows *
         host_job_done(h, j);
     }
     i->solo -= i->solo > 0;
+    i->bytes[0] = i->bytes[1];
+    i->bytes[1] = 0;
     if (i->stage == IMPORT_TELL) {
         import_told(i);
     } else {
@@ -423,6 +436,11 @@ static void refused_by_database(struct adapter_host *h, struct import *i, const 
     }
     *m = (struct mapped){.state = MAPPING_QUARANTINED, .mapping = m->mapping};
     ERR(&m->problem, ERR_VALUE, 0, "the database refuses what this message becomes");
+    struct job *j = i->group.first;
+    struct err e = {0};
+    if (job_replies(&h->s, j, j->p.raw, j->at, &e) != ERR_NONE) {
+        import_again(h, i, &e);
+    }
     host_soon(h);
 }
 

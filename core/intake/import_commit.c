@@ -66,6 +66,17 @@ DB_STATEMENT(import_forget, "DELETE FROM dari.snapshot WHERE site = $1 AND feed 
 DB_STATEMENT(import_close, "SELECT read, mapped, ignored, unchanged, rejected, duplicates, events "
                            "FROM dari.batch_close($1, $2, $3, $4, $5, $6, $7, $8)");
 
+int64_t import_reaches(const struct import *i)
+{
+    int64_t at = i->at;
+    if (!i->snapshot.seen) {
+        for (const struct job *j = i->group.first; j; j = j->next) {
+            at = j->number;
+        }
+    }
+    return at;
+}
+
 const char *import_problem(const struct import *i, struct arena *a)
 {
     const struct err *p = &i->problem;
@@ -121,7 +132,7 @@ enum err_code import_commit_args(const struct adapter_host *h, const struct impo
     arg_array(q, states);
     arg_array(q, events);
     arg_i64(q, i->no);
-    arg_i64(q, i->at);
+    arg_i64(q, import_reaches(i));
     arg_i64(q, source_bytes(i->source));
     if (snapshot) {
         arg_i64(q, i->unchanged);

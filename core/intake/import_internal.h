@@ -54,7 +54,9 @@ struct import {
     struct jobs group; /* ready for their commit */
     struct jobs ahead; /* read while the group is being committed: the next one */
     bool ahead_of;     /* what is read now goes there */
-    int64_t sent_at;   /* `at` of the group in the statement under way */
+    struct job *back;  /* has the control id of one before it: waits for the next group */
+    size_t bytes[2];   /* of the messages of `group` and of `ahead` */
+    int64_t sent_at;   /* import_reaches() of the statement under way */
     struct err later;  /* met while reading; counts when what stands before it is committed */
     size_t solo;       /* a group was refused: so many next messages go alone */
     usec wait_until;   /* after a failure; 0: none */
@@ -112,6 +114,9 @@ enum err_code import_fetch_args(const struct adapter_host *h, const struct impor
 
 /* ---- import_commit.c: the statements ---- */
 
+/* Number of the last message that the group has, or of the last unchanged row behind it; what was
+ * read ahead lies behind that. */
+int64_t import_reaches(const struct import *i);
 /* Place and reason of a refused file. */
 const char *import_problem(const struct import *i, struct arena *a);
 enum err_code import_open_args(const struct adapter_host *h, const struct import *i,

@@ -4,6 +4,10 @@
 #include "core/table/row.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+/* A group is larger by at most one message; as much again may be read ahead. */
+enum { GROUP_BYTES = 16 * 1024 * 1024 };
 
 /*
  * The replies of a batch are wanted from its first message on: those committed before come again.
@@ -40,6 +44,39 @@ static bool is_snapshot(const struct import *i)
 
 /* ---- jobs ---- */
 
+/* No control id may come twice in a group: one that was used before is seen only once that is
+ * committed. Only HL7 v2 brings its own. */
+static bool clashes(const struct jobs *l, const struct job *j)
+{
+    for (const struct job *x = j->p.message ? l->first : NULL; x; x = x->next) {
+        if (memcmp(x->p.id, j->p.id, sizeof j->p.id) == 0 ||
+            (j->p.control_id.n && str_eq(x->p.control_id, j->p.control_id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Into what is being filled, or held back for the next. */
+static void push(struct import *i, struct job *j)
+{
+    struct jobs *to = i->ahead_of ? &i->ahead : &i->group;
+    i->back = clashes(to, j) ? j : NULL;
+    if (!i->back) {
+        jobs_push(to, j);
+        i->bytes[i->ahead_of] += j->p.raw.n;
+    }
+}
+
+/* Is there room for another one, and another one? */
+static bool goes_on(const struct adapter_host *h, const struct import *i)
+{
+    const struct jobs *to = i->ahead_of ? &i->ahead : &i->group;
+    size_t max = i->solo ? 1 : (size_t)h->s.max_group;
+    return to->count < max && i->bytes[i->ahead_of] < GROUP_BYTES &&
+           (i->back ? !clashes(to, i->back) : !(i->ended && i->held_next == i->held_count));
+}
+
 /* The control id names the file and the place in it. */
 static enum err_code add_job(struct adapter_host *h, struct import *i, int64_t number,
                              const char *suffix, struct str bytes, struct job **out, struct err *e)
@@ -58,7 +95,7 @@ static enum err_code add_job(struct adapter_host *h, struct import *i, int64_t n
         return rc;
     }
     j->number = number;
-    jobs_push(i->ahead_of ? &i->ahead : &i->group, j);
+    push(i, j);
     *out = j;
     return ERR_NONE;
 }
@@ -94,9 +131,12 @@ static enum err_code found_job(struct adapter_host *h, struct import *i, int64_t
     return rc;
 }
 
-static void quarantine(struct job *j, const struct err *why)
+/* Its reply, in a batch, says so. */
+static enum err_code quarantine(struct adapter_host *h, struct job *j, const struct err *why,
+                                struct err *e)
 {
     j->p.mapped = (struct mapped){.state = MAPPING_QUARANTINED, .problem = *why};
+    return job_replies(&h->s, j, j->p.raw, j->at, e);
 }
 
 /* ---- every message is news ---- */
@@ -106,6 +146,10 @@ static enum err_code read_part(struct adapter_host *h, struct import *i, struct 
     struct part p;
     struct job *j = NULL;
     bool more = true;
+    if (i->back) {
+        push(i, i->back);
+        return ERR_NONE;
+    }
     enum err_code rc = source_next(i->source, &p, &more, e);
     if (rc != ERR_NONE || !more) {
         i->ended = rc == ERR_NONE;
@@ -116,12 +160,12 @@ static enum err_code read_part(struct adapter_host *h, struct import *i, struct 
          : p.row ? import_row_job(h, i, p.number, NULL, p.row->cells, "", &j, e)
                  : add_job(h, i, p.number, "", p.bytes, &j, e);
     if (rc == ERR_NONE && bad) {
-        quarantine(j, &p.row->problem);
+        rc = quarantine(h, j, &p.row->problem, e);
     } else if (rc == ERR_NONE && j->p.part.is) {
         struct err why = {.code = ERR_NONE};
         ERR(&why, ERR_UNSUPPORTED, 0,
             "parts of a message are joined on a connection, not in a file");
-        quarantine(j, &why);
+        rc = quarantine(h, j, &why, e);
     }
     i->at = p.number;
     return rc;
@@ -176,7 +220,7 @@ static enum err_code use_row(struct adapter_host *h, struct import *i, struct er
         j->held = row;
     }
     if (j && row->is == HELD_BAD) {
-        quarantine(j, &row->problem);
+        rc = quarantine(h, j, &row->problem, e);
     }
     i->at = row->number;
     return rc;
@@ -221,8 +265,7 @@ void import_read_ahead(struct adapter_host *h, struct import *i)
         return;
     }
     i->ahead_of = true;
-    while (rc == ERR_NONE && !i->ended && i->later.code == ERR_NONE &&
-           i->ahead.count < (size_t)h->s.max_group) {
+    while (rc == ERR_NONE && i->later.code == ERR_NONE && goes_on(h, i)) {
         rc = read_part(h, i, &i->later);
     }
     i->ahead_of = false;
@@ -230,13 +273,14 @@ void import_read_ahead(struct adapter_host *h, struct import *i)
 
 void import_read(struct adapter_host *h, struct import *i)
 {
-    size_t max = i->solo ? 1 : (size_t)h->s.max_group;
     struct err e = i->later;
+    if (i->back && goes_on(h, i)) {
+        push(i, i->back);
+    }
     enum err_code rc = i->later.code ? i->later.code
                        : i->source   ? ERR_NONE
                                      : import_open_source(h, i, &e);
-    while (rc == ERR_NONE && i->stage == IMPORT_READ && i->group.count < max &&
-           !(i->ended && i->held_next == i->held_count)) {
+    while (rc == ERR_NONE && i->stage == IMPORT_READ && goes_on(h, i)) {
         if (is_snapshot(i) && i->held_next == i->held_count && i->group.count) {
             break; /* the rows of the group lie in the chunk */
         }

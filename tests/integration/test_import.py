@@ -13,6 +13,12 @@ FEED = """
            scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
 """
+ONE = """
+  <feed name="one" adapter="files" mapping="{root}/mappings/hl7v2" max-group="1" charset-fallback="utf-8">
+    <files folder="{home}/one/inbox" work="{home}/one/work" archive="{home}/one/archive" error="{home}/one/error"
+           scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+"""
 FOLDERS = ["inbox", "work", "archive", "error", "reply"]
 
 
@@ -22,21 +28,21 @@ def message(n, name="홍길동"):
             f"PV1|1|O|IM||||||||||||||||V{n:06}^^^HANBIT^VN|||||||||||||||||||||||||20260311090000\r")
 
 
-def drop(s, name, text):
-    path = os.path.join(s.home, "inbox", name)
+def drop(s, name, text, folder="inbox"):
+    path = os.path.join(s.home, name)
     with open(path + ".tmp", "wb") as f:
         f.write(text if isinstance(text, bytes) else text.encode())
-    os.rename(path + ".tmp", path)
+    os.rename(path + ".tmp", os.path.join(s.home, folder, name))
 
 
-def batches(s):
-    return json.loads(s.run("batch", "list", "--feed", "inbox", "--limit", "1000", "--json", check=True).stdout)
+def batches(s, feed="inbox"):
+    return json.loads(s.run("batch", "list", "--feed", feed, "--limit", "1000", "--json", check=True).stdout)
 
 
-def taken(s, name):
+def taken(s, name, feed="inbox"):
     """The batch of that name when it is at its end."""
     def look():
-        found = [b for b in batches(s) if b["name"].endswith(name) and b["state"] != "reading"]
+        found = [b for b in batches(s, feed) if b["name"].endswith(name) and b["state"] != "reading"]
         return found and found[0]
     return wait_for("the end of " + name, look)
 
@@ -45,9 +51,37 @@ def adds_up(b):
     return b["read"] == b["mapped"] + b["ignored"] + b["unchanged"] + b["rejected"] + b["duplicates"]
 
 
+def groups(tap, s):
+    """What goes together, what the database refuses, what a batch is told."""
+    drop(s, "twins.hl7", message(7001) + message(7001, "김영희") + message(7001) + message(7002))
+    b = taken(s, "twins.hl7")
+    tap.equal("a control id used again in one file: a message, and a repetition", (b["read"], b["mapped"], b["duplicates"]), (4, 3, 1))
+    tap.equal("it is flagged", s.sql("SELECT flags & 1 FROM dari.message WHERE control_id = 'F007001' ORDER BY no"), [["0"], ["1"]])
+    tap.check("no group was refused for it", "intake.import " not in s.text())
+
+    replies = os.path.join(s.home, "reply")
+    before = set(os.listdir(replies))
+    drop(s, "parts.hl7", "BHS|^~\\&|HIS|HANBIT|||||||B2\r" + message(7010) + message(7011) + "DSC|more|F\r" + "BTS|2\r")
+    taken(s, "parts.hl7")
+    new = wait_for("its replies", lambda: [f for f in os.listdir(replies) if f not in before and "tmp" not in f])
+    reply = open(os.path.join(replies, new[0]), "rb").read()
+    tap.equal("a part of a message in a batch: quarantined, and its reply says so", (reply.count(b"MSA|CA|F007010"), reply.count(b"MSA|CE|F007011")),
+              (1, 1))
+
+    s.sql("CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.source = 'feed:one' AND "
+          "NEW.message_no = (SELECT max(no) FROM dari.message_key WHERE control_id = 'F007021') THEN RAISE EXCEPTION 'refused' USING "
+          "ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$")
+    s.sql("CREATE TRIGGER refuse BEFORE INSERT ON dari.event FOR EACH ROW EXECUTE FUNCTION public.refuse()")
+    drop(s, "refused.hl7", "".join(message(n) for n in range(7020, 7025)), "one/inbox")
+    b = taken(s, "refused.hl7", "one")
+    tap.equal("groups of one: what the database refuses does not carry the next one along", (b["read"], b["mapped"], b["rejected"]), (5, 4, 1))
+    s.sql("DROP TRIGGER refuse ON dari.event")
+    tap.check("the sum holds", adds_up(b), b)
+
+
 def test(tap):
-    with Site("import", feeds=FEED) as s:
-        for f in FOLDERS:
+    with Site("import", feeds=FEED + ONE) as s:
+        for f in FOLDERS + ["one/" + f for f in FOLDERS]:
             os.makedirs(os.path.join(s.home, f))
         s.start()
         three = "".join(message(n) for n in range(3))
@@ -107,6 +141,7 @@ def test(tap):
                   not os.listdir(os.path.join(s.home, "inbox")))
         status = s.run("status", check=True).stdout
         tap.check("dari status shows the newest files", "long.hl7" in status, status)
+        groups(tap, s)
 
 
 main(test)

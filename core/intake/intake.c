@@ -275,6 +275,7 @@ static void check_sender(struct adapter_host *h, struct job *j, const char *subj
              subject && subject[0] ? subject : "-");
     if (job_foreign(j, j->at, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
+        j->again = true;
         j->reply = j->retry;
     }
 }
@@ -285,7 +286,7 @@ static void enqueue(struct adapter_host *h, struct job *j, struct str message, c
     j->came = clock_mono();
     if (host_prepare(h, j, STR(""), message, &e) != ERR_NONE) {
         log_err(LOG_ERROR_, "intake.prepare", &e);
-        j->refused = true;
+        j->refused = j->again = true;
         j->reply = j->retry.p ? j->retry : STR("");
     } else {
         check_sender(h, j, sender);

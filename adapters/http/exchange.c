@@ -103,6 +103,16 @@ static bool open_file(struct exchange *x)
     return x->fd >= 0;
 }
 
+/* Bodies whose senders wait no longer: each time they come again there is one more. */
+static int64_t left_behind(const struct adapter *a)
+{
+    int64_t n = 0;
+    for (const struct exchange *x = a->all; x; x = x->next) {
+        n += x->complete && !x->request;
+    }
+    return n;
+}
+
 static void begin(struct exchange *x, const struct http_head *h)
 {
     const struct http_options *o = x->a->options;
@@ -120,6 +130,8 @@ static void begin(struct exchange *x, const struct http_head *h)
         answer_problem(x, 413, "the message is larger than this feed takes");
     } else if (x->kind == HTTP_FILE && !o->work[0]) {
         answer_problem(x, 415, "this feed takes HL7 v2 messages only: it has no work folder");
+    } else if (x->kind == HTTP_FILE && left_behind(x->a) >= o->max_connections) {
+        answer_problem(x, 503, "too many bodies wait for their turn");
     } else if (!x->digest || (x->kind == HTTP_FILE && !open_file(x))) {
         answer_problem(x, 503, "the body cannot be kept now");
     }
@@ -191,6 +203,7 @@ static bool keep_file(struct exchange *x)
     close(x->fd);
     x->fd = -1;
     if (!ok) {
+        unlink(done);
         unlink(x->path);
         return false;
     }
@@ -202,7 +215,8 @@ static void submit(struct exchange *x)
 {
     struct adapter *a = x->a;
     char at[CLOCK_TEXT], name[64];
-    if (a->host_full) {
+    bool *full = x->kind == HTTP_MESSAGE ? &a->host_full : &a->file_full;
+    if (*full) {
         return;
     }
     if (x->kind == HTTP_MESSAGE) {
@@ -212,7 +226,7 @@ static void submit(struct exchange *x)
         const struct adapter_file f = {.path = x->path, .name = name};
         x->submitted = adapter_submit_file(a->host, &f, x);
     }
-    a->host_full = !x->submitted;
+    *full = !x->submitted;
 }
 
 static void on_end(void *context)
@@ -266,7 +280,7 @@ const struct net_http_handlers http_handlers = {
 
 void exchange_submit_waiting(struct adapter *a)
 {
-    for (struct exchange *x = a->all; x && !a->host_full; x = x->next) {
+    for (struct exchange *x = a->all; x; x = x->next) {
         if (x->complete && !x->submitted) {
             submit(x);
         }

@@ -190,7 +190,7 @@ static void finished(struct adapter *a, void *ticket, const struct adapter_resul
 
 static void resume(struct adapter *a)
 {
-    a->host_full = false;
+    a->host_full = a->file_full = false;
     exchange_submit_waiting(a);
 }
 

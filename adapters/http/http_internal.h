@@ -56,7 +56,8 @@ struct adapter {
     struct net_tokens *tokens;
     struct exchange *all, **last; /* the oldest first */
     uint64_t number;
-    bool host_full, draining;
+    bool host_full, file_full; /* no more messages, no other file, before resume() */
+    bool draining;
 };
 
 /* ---- exchange.c ---- */

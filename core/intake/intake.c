@@ -64,6 +64,7 @@ static void look_for_pause(struct adapter_host *h)
     if (paused != h->paused) {
         h->paused = paused;
         log_warn("intake.paused", "feed=%s paused=%s", h->s.feed, paused ? "yes" : "no");
+        host_soon(h); /* a file on its way goes on */
     }
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MS = 250, ANSWER_HEAD = 8 * 1024 };
+enum { SWEEP_MS = 250, ANSWER_HEAD = 8 * 1024, MAX_UNREAD = 1024 * 1024 };
 
 enum request_state {
     REQUEST_HEAD, /* nothing, or a part of a head */
@@ -145,7 +145,9 @@ static void send_answer(struct net_request *r, int status, const char *type, con
 void net_request_answer(struct net_request *r, int status, const char *type, const char *more,
                         struct str body)
 {
-    bool close = r->state != REQUEST_WAIT || !r->head.keep_alive || r->server->draining;
+    /* Who goes on asking without reading the answers gets no more of them. */
+    bool close = r->state != REQUEST_WAIT || !r->head.keep_alive || r->server->draining ||
+                 net_queued(r->conn) > MAX_UNREAD;
     send_answer(r, status, type, more, body, close);
     r->server->busy -= r->open;
     r->open = false;

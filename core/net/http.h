@@ -56,7 +56,8 @@ const char *net_request_cert(const struct net_request *r);
 
 /*
  * `type` of the body, or NULL when it has none; `more`: further headers, each with its CR LF, or
- * NULL. Before the end of the request the connection is closed behind the answer.
+ * NULL. Before the end of the request the connection is closed behind the answer; so is one whose
+ * peer left 1 MiB of answers unread.
  */
 void net_request_answer(struct net_request *r, int status, const char *type, const char *more,
                         struct str body);

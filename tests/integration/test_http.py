@@ -65,7 +65,7 @@ def certificates(home):
         os.chmod(os.path.join(home, name + ".key"), 0o600)
 
 
-def feeds(port, csv_port, tls_port, fhir_port):
+def feeds(port, csv_port, tls_port, fhir_port, small_port):
     return f"""
   <feed name="web" adapter="http" mapping="{{root}}/mappings/hl7v2">
     <http port="{port}" path="/inbox" max-message="64k" deadline="700ms" idle-timeout="30s" max-per-address="8"
@@ -75,6 +75,9 @@ def feeds(port, csv_port, tls_port, fhir_port):
     <http port="{csv_port}" work="{{home}}/tables" tokens="{{home}}/tokens" max-body="2m"/>
   </feed>
   <feed name="fhir" adapter="http" mapping="{{root}}/mappings/fhir"><http port="{fhir_port}" work="{{home}}/fhir"/></feed>
+  <feed name="small" adapter="http" mapping="{{root}}/mappings/hl7v2">
+    <http port="{small_port}" work="{{home}}/small" max-connections="2" answer-within="300ms"/>
+  </feed>
   <feed name="secure" adapter="http" mapping="{{root}}/mappings/hl7v2">
     <http port="{tls_port}" tls="yes" cert="{{home}}/server.pem" key="{{home}}/server.key" ca="{{home}}/ca.pem" clients="required"/>
   </feed>
@@ -181,6 +184,49 @@ def documents(tap, s, port, hl7_port):
     tap.equal("v2.xml is answered in kind", (status, b"<MSA.1>AA</MSA.1>" in body), (200, True))
 
 
+def waiting(tap, s, port):
+    """Files wait for one another; they neither fill the disk nor hold up messages."""
+    def bodies():
+        return [f for f in os.listdir(os.path.join(s.home, "small")) if f != "keys"]
+    s.run("feed", "pause", "small", check=True)
+    wait_for("the pause", lambda: "feed=small paused=yes" in s.text())
+    c = Client(port)
+    got = [c.post(f"a,b\r\n{n},2\r\n".encode(), CSV)[:2] for n in range(2)]
+    tap.equal("files that wait: 503, and they are kept", ([g[0] for g in got], len(bodies())), ([503, 503], 2))
+    status, body, _ = Client(port).post(b"a,b\r\n3,2\r\n", CSV)
+    tap.equal("no more of them than the limit", (status, b"too many bodies" in body, len(bodies())), (503, True, 2))
+    status, body, _ = Client(port).post(message(30), HL7)
+    tap.equal("a message does not wait for files", (status, b"MSA|AE|W000030" in body), (503, True))
+    s.run("feed", "resume", "small", check=True)
+    wait_for("the end of the files", lambda: not bodies())
+    tap.equal("and then it is taken", Client(port).post(message(30), HL7)[0], 200)
+
+
+def deaf(tap, port):
+    """Who asks on and on and reads no answer: 600 batches whose replies are larger than they are."""
+    batch = b"BHS|^~\\&|A\r" + b"".join(b"MSH|^~\\&|||||||ADT^A28|d%d|P|2.4\r" % n for n in range(200)) + b"BTS|200\r"
+    one = (b"POST /inbox HTTP/1.1\r\nHost: a\r\nContent-Type: application/hl7-v2\r\nIdempotency-Key: deaf\r\n"
+           b"Content-Length: %d\r\n\r\n" % len(batch)) + batch
+    tap.equal("a batch", Client(port).post(batch, {**HL7, "Idempotency-Key": "deaf"}, "/inbox")[0], 200)
+    with socket.socket() as c:
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.settimeout(30)
+        c.connect(("127.0.0.1", port))
+        try:
+            for _ in range(600):
+                c.sendall(one)
+        except OSError:
+            pass
+        got, size = 0, 0
+        try:
+            while more := c.recv(1 << 20):
+                got += more.count(b"200 OK")
+                size += len(more)
+        except OSError:
+            pass
+    tap.check("who reads no answer is cut off", 0 < got < 600, (got, size))
+
+
 def outage(tap, s, port):
     s.postgres("stop")
     result = []
@@ -210,21 +256,23 @@ def secure(tap, s, port):
 
 
 def test(tap):
-    port, csv_port, tls_port, fhir_port = free_port(), free_port(), free_port(), free_port()
-    with Site("http", feeds=feeds(port, csv_port, tls_port, fhir_port)) as s:
+    port, csv_port, tls_port, fhir_port, small_port = [free_port() for _ in range(5)]
+    with Site("http", feeds=feeds(port, csv_port, tls_port, fhir_port, small_port)) as s:
         certificates(s.home)
         token = "a-token-for-the-test"
         with open(os.path.join(s.home, "tokens"), "w", encoding="utf-8") as f:
             f.write("# who\nlab " + hashlib.sha256(token.encode()).hexdigest() + "  -\n")  # as sha256sum writes it
         os.chmod(os.path.join(s.home, "tokens"), 0o600)
         s.start()
-        for p in (port, csv_port, tls_port, fhir_port):
+        for p in (port, csv_port, tls_port, fhir_port, small_port):
             wait_for("the server", lambda: socket.create_connection(("127.0.0.1", p)).close() is None)
         messages(tap, s, port)
         hostile(tap, s, port)
         files(tap, s, csv_port, token)
         documents(tap, s, fhir_port, port)
         secure(tap, s, tls_port)
+        waiting(tap, s, small_port)
+        deaf(tap, port)
         outage(tap, s, port)
         tap.check("no name in the log", "홍길동" not in s.text() and "W00000" not in s.text())
 

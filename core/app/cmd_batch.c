@@ -50,8 +50,11 @@ int cmd_batch(int argc, char **argv)
     if (num_i64(str_of(limit), 1, 100000, &f.limit, &e) != ERR_NONE) {
         return command_usage("batch", "--limit: %s", e.msg);
     }
-    if (session_open(&s, "batch", config, &status) && batch_print(&s, &f, json, &e) != ERR_NONE) {
-        status = command_failed("batch", "%s", e.msg);
+    if (session_open(&s, "batch", config, &status)) {
+        session_hint_feed(&s, "batch", f.feed);
+        if (batch_print(&s, &f, json, &e) != ERR_NONE) {
+            status = command_failed("batch", "%s", e.msg);
+        }
     }
     session_close(&s);
     return status;

@@ -78,6 +78,7 @@ int message_list(struct session *s, const struct message_options *o)
     if (o->limit && num_i64(str_of(o->limit), 1, MAX_LIMIT, &limit, &e) != ERR_NONE) {
         return command_usage("message", "--limit: %s", e.msg);
     }
+    session_hint_feed(s, "message", o->filter.feed);
     if (!o->json) {
         printf("%8s  %-19s  %-10s %-22s %-10s %-11s %s\n", "message", "received", "feed",
                "control id", "type", "state", "events");

@@ -2,6 +2,8 @@
 
 #include "core/app/command.h"
 
+#include <string.h>
+
 bool session_open(struct session *s, const char *command, const char *config_file, int *status)
 {
     struct err e = {0};
@@ -36,4 +38,17 @@ void session_close(struct session *s)
     keyring_free(&s->keys);
     db_free(&s->db);
     arena_free(&s->arena);
+}
+
+void session_hint_feed(const struct session *s, const char *command, const char *feed)
+{
+    for (size_t i = 0; feed && i < s->config->feed_count; i++) {
+        if (strcmp(s->config->feeds[i].name, feed) == 0) {
+            return;
+        }
+    }
+    if (feed) {
+        command_failed(command, "there is no feed %s in %s; what it took before is shown", feed,
+                       s->config->file);
+    }
 }

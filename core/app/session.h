@@ -18,4 +18,8 @@ bool session_open(struct session *s, const char *command, const char *config_fil
 bool session_keys(struct session *s, const char *command, int *status);
 void session_close(struct session *s);
 
+/* A filter that names a feed which is not configured: said on standard error, and the search goes
+ * on, since messages of feeds of before are still there. feed may be NULL. */
+void session_hint_feed(const struct session *s, const char *command, const char *feed);
+
 #endif

@@ -75,6 +75,9 @@ def test(tap):
         tap.check("dari db migrate", out.returncode == 0 and "applied" in out.stdout, out.stderr)
         out = s.run("db", "check")
         tap.check("every statement fits the schema (dari db check)", out.returncode == 0, out.stderr)
+        for what in ("message", "batch"):
+            out = s.run(what, "list", "--feed", "erm")
+            tap.check(f"dari {what} list: a feed that is none", out.returncode == 0 and "no feed erm in" in out.stderr, out.stderr)
         tap.check("dari status: a feed that nothing came to yet is there", "emr                nothing" in s.run("status").stdout)
         tap.check("dari check: ready", "ready to run" in s.run("check").stdout)
 

@@ -135,6 +135,29 @@ def marks(tap, site, feed, emr):
     once(tap, f"{feed}: ties and late commits, each row once", site, feed, emr)
 
 
+def lost_answer(tap, site, feed, emr):
+    """The end of a file is committed, and the connection breaks before the answer: waiting for a standby that is not there."""
+    site.sql("ALTER SYSTEM SET synchronous_commit = 'local'")
+    site.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    site.sql("CREATE FUNCTION public.wait_long() RETURNS trigger LANGUAGE plpgsql AS "
+             "$$ BEGIN PERFORM set_config('synchronous_commit', 'on', true); RETURN NULL; END $$")
+    site.sql("CREATE TRIGGER wait_long AFTER UPDATE OF state ON dari.batch FOR EACH ROW "
+             f"WHEN (NEW.state = 'taken' AND NEW.feed = '{feed}') EXECUTE FUNCTION public.wait_long()")
+    site.sql("SELECT pg_reload_conf()")
+    emr.book(5)
+    waits = "pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    pid = wait_for("the commit", lambda: site.one("SELECT " + waits))
+    site.sql(f"SELECT pg_terminate_backend({pid})")
+    wait_for("its end", lambda: not site.one("SELECT " + waits))
+    site.sql("DROP TRIGGER wait_long ON dari.batch")
+    site.sql("ALTER SYSTEM RESET synchronous_standby_names")
+    site.sql("ALTER SYSTEM RESET synchronous_commit")
+    site.sql("SELECT pg_reload_conf()")
+    emr.book(3)
+    wait_for("what came behind it", complete(site, feed, emr))
+    once(tap, f"{feed}: the answer to a commit is lost, each row once", site, feed, emr)
+
+
 def taken(tap, site, feed, emr):
     emr.book(700)
     wait_for("all marked by " + feed, lambda: emr.sql("SELECT count(*) FROM resv WHERE NOT sent") == "0")
@@ -275,6 +298,7 @@ def test(tap):
         s.start("--only", "feed")
         drivers_that_fail(tap, s)
         marks(tap, s, "markpq", emrs["pq"])
+        lost_answer(tap, s, "markpq", emrs["pq"])
         marks(tap, s, "markodbc", emrs["odbc"])
         taken(tap, s, "takepq", emrs["take"])
         taken(tap, s, "takeodbc", emrs["takeodbc"])

@@ -16,8 +16,8 @@ DB_STATEMENT(
     "s AS (INSERT INTO dari.feed_sequence (site, feed, last, at) "
     "SELECT $1, $2, $14, $3 WHERE $14::bigint IS NOT NULL "
     "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
-    "SELECT g.ord, dari.keep_part($1, $2, $3, g.no, g.outcome, g.reply IS NULL, $15, $16, $17, "
-    "$18, $19, $20), g.no, g.reply FROM g");
+    "SELECT g.ord, dari.keep_part($1, $2, $3, g.no, g.outcome, g.outcome <> 1 AND g.reply IS NULL, "
+    "$15, $16, $17, $18, $19, $20), g.no, g.reply FROM g");
 
 DB_STATEMENT(parts_late, "SELECT count(n), min(n) FROM dari.give_up_parts($1, $2, $3, $4) AS n");
 DB_STATEMENT(parts_of_whole,

@@ -253,6 +253,17 @@ def killed(tap, seed):
         sums(tap, s, "killed")
 
 
+def row_gone(tap, s, m):
+    """A part that comes again after retention took its row: known by its key, and no part once more."""
+    parts = cut("g", body("P9"), [30])
+    got = [ack(m.ask(p))[0] for p in parts]
+    kept = s.one("SELECT count(*) FROM dari.part")
+    s.sql("DELETE FROM dari.message WHERE control_id LIKE 'g-%'")
+    got += [ack(m.ask(p))[0] for p in parts]
+    tap.equal("parts again, whose rows are gone", got, ["AA"] * 4)
+    tap.equal("nothing is kept again", (states(s, "g-%"), s.one("SELECT count(*) FROM dari.part")), ([], kept))
+
+
 def test(tap):
     with Site("parts", feed='max-parts="4" max-whole="3000"') as s:
         s.start("--only", "feed")
@@ -262,6 +273,7 @@ def test(tap):
         sums(tap, s, "refused")
         late(tap, s, m)
         interrupted(tap, s, m)
+        row_gone(tap, s, m)
     with Site("parts-sequence", feed='sequence="yes"') as s:
         s.start("--only", "feed")
         m = s.mllp()

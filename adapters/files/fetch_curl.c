@@ -304,7 +304,8 @@ static enum err_code parse_url(const struct files_options *o, CURLU *u, char **f
     if (curl_url_set(u, CURLUPART_URL, o->url, 0) != CURLUE_OK ||
         curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || strcmp(scheme, "sftp") != 0 ||
         curl_url_get(u, CURLUPART_PATH, &path, CURLU_URLDECODE) != CURLUE_OK) {
-        code = ERR(e, ERR_CONFIG, 0, "url must be like sftp://user@host:22/folder/");
+        code =
+            ERR(e, ERR_CONFIG, 0, "url must be like sftp://user@host:22/folder/ (a blank is %%20)");
     } else if (curl_url_get(u, CURLUPART_PASSWORD, &password, 0) == CURLUE_OK) {
         code = ERR(e, ERR_CONFIG, 0, "url must not hold a password: use key or password-file");
     } else if (curl_url_get(u, CURLUPART_USER, &user, 0) != CURLUE_OK) {

@@ -42,8 +42,8 @@ class Sshd:
     def start(self, key=None):
         self.key = key or self.key
         with open(self.path("config"), "w", encoding="ascii") as f:
-            f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.path(self.key)}\n"
-                    f"AuthorizedKeysFile {self.path('authorized')}\nStrictModes no\nUsePAM no\nPidFile none\n"
+            f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey \"{self.path(self.key)}\"\n"
+                    f"AuthorizedKeysFile \"{self.path('authorized')}\"\nStrictModes no\nUsePAM no\nPidFile none\n"
                     "PasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n")
         log = open(self.path("log"), "ab")
         self.process = subprocess.Popen([PROGRAM, "-D", "-e", "-f", self.path("config")], stdin=subprocess.DEVNULL,

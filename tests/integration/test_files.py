@@ -19,15 +19,15 @@ FEEDS = """
     <files folder="{home}/inbox" recursive="yes" complete="rename" PACE/>
   </feed>
   <feed name="remote" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
-    <files url="sftp://USER@127.0.0.1:PORT{home}/server/%EB%82%B4%EB%B3%B4%EB%82%B4%EA%B8%B0" work="{home}/work" archive="{home}/archive"
+    <files url="sftp://USER@127.0.0.1:PORT{home_url}/server/%EB%82%B4%EB%B3%B4%EB%82%B4%EA%B8%B0" work="{home}/work" archive="{home}/archive"
            LOGIN min-age="200ms" stall-timeout="5s" PACE/>
   </feed>
   <feed name="deleted" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
-    <files url="sftp://USER@127.0.0.1:PORT{home}/deleted/" work="{home}/work2" recursive="yes" complete="control" remote-after="delete"
+    <files url="sftp://USER@127.0.0.1:PORT{home_url}/deleted/" work="{home}/work2" recursive="yes" complete="control" remote-after="delete"
            match="*.hl7" LOGIN PACE/>
   </feed>
   <feed name="left" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
-    <files url="sftp://USER@127.0.0.1:PORT{home}/left/" work="{home}/work3" complete="rename" remote-after="leave" LOGIN PACE/>
+    <files url="sftp://USER@127.0.0.1:PORT{home_url}/left/" work="{home}/work3" complete="rename" remote-after="leave" LOGIN PACE/>
   </feed>
 """.replace("PACE", PACE).replace("LOGIN", 'known-hosts="{home}/known_hosts" key="{home}/sshd/user" passphrase-file="{home}/sshd/passphrase"')
 SERVER = "server/내보내기"

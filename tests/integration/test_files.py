@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+import urllib.parse
 import zipfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
@@ -356,7 +357,8 @@ def test(tap):
         config = open(s.config, encoding="utf-8").read()
         root = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
         with open(s.config, "w", encoding="utf-8") as f:
-            f.write(config.replace("<relay ", feeds.replace("{root}", root).replace("{home}", s.home) + "  <relay ", 1))
+            f.write(config.replace("<relay ", feeds.replace("{root}", root).replace("{home}", s.home)
+                                   .replace("{home_url}", urllib.parse.quote(s.home)) + "  <relay ", 1))
         try:
             s.start()
             t = Test(tap, s)

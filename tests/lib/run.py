@@ -85,8 +85,7 @@ def step_unit():
 
 
 def step_sanitizers():
-    env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1",
-           "LSAN_OPTIONS": "suppressions=tests/lib/leaks.supp:print_suppressions=0"}
+    env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
     for p in programs("san", "unit"):
         run(p, [p], env)
 

@@ -15,7 +15,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.parse
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 DARI = os.path.join(ROOT, os.environ.get("DARI", "build/dev/dari"))
@@ -145,7 +144,7 @@ def code(reply):
 
 class Site:
     def __init__(self, name, feed="", mllp="", relay="", messaging="", clock=None, keys=None, feeds=""):
-        """`feeds` are more <feed> elements; {root}, {home} and {home_url} in them are filled in."""
+        """`feeds` are more <feed> elements; {root} and {home} in them are filled in."""
         self.home = os.path.join(ROOT, "var", "test", "sites", name)
         self.drop()
         os.makedirs(self.home)
@@ -153,8 +152,7 @@ class Site:
         self.config = os.path.join(self.home, "dari.xml")
         with open(self.config, "w", encoding="utf-8") as f:
             f.write(CONFIG.format(root=ROOT, port=self.port, feed=feed, mllp=mllp, relay=relay, messaging=messaging,
-                                  feeds=feeds.replace("{root}", ROOT).replace("{home}", self.home)
-                                  .replace("{home_url}", urllib.parse.quote(self.home))))
+                                  feeds=feeds.replace("{root}", ROOT).replace("{home}", self.home)))
         self.env = {**os.environ, "DARI_CONFIG": self.config}
         self.env.pop("DARI_CLOCK", None)
         if clock:

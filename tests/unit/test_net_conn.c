@@ -357,7 +357,7 @@ static void a_taken_port_says_what_to_do(void **state)
     assert_null(second);
     snprintf(expected, sizeof expected,
              "could not listen on 127.0.0.1:%d: address already in use (another dari running? "
-             "choose another port in config/dari.xml)",
+             "choose another port in the configuration)",
              o.port);
     assert_string_equal(e.msg, expected);
     o.address = "emr.example";

@@ -199,6 +199,7 @@ static int end(void **state)
 static void start(struct adapter_host *h)
 {
     struct err e = {0};
+    net_timer_set(h->answer, -1); /* a host that ended answers nobody */
     if (adapter_sql.start(h, h->loop, h->options, &h->adapter, &e) != ERR_NONE) {
         fail_msg("start: %s", e.msg);
     }

@@ -225,7 +225,7 @@ def tls(tap, w):
     connection = f"host=localhost hostaddr=127.0.0.1 port={door.port} user=dari dbname=dari sslmode=verify-full gssencmode=disable sslrootcert='{HOME}/"
     status, files, log, _ = w.ask("libpq", query, connection=connection + "door.pem'")
     tap.check("libpq: over TLS, the server's certificate checked", status == 0 and files and files[0].count(b"\n") == 20001, log)
-    status, files, log, _ = w.ask("libpq", query, connection=connection + "other.pem")
+    status, files, log, _ = w.ask("libpq", query, connection=connection + "other.pem'")
     tap.check("libpq: another server's certificate", status == 1 and not files and "certificate verify failed" in log, log)
 
 

@@ -1,5 +1,5 @@
-/* Inside core/intake: the host's own body. intake.c takes messages in and lives, commit.c commits,
- * drain.c does what there is to do with the spool.
+/* Inside core/intake: the host's own body. intake.c lives and answers, receive.c takes messages in,
+ * commit.c commits, drain.c does what there is to do with the spool.
  */
 #ifndef DARI_INTAKE_HOST_H
 #define DARI_INTAKE_HOST_H
@@ -62,13 +62,9 @@ struct adapter_host {
 };
 
 /* ---- intake.c ---- */
-void host_soon(struct adapter_host *h); /* calls commit_pump from the loop */
-/* Makes a job of a message: copied, prepared, with its replies, sealed. `given`: prepare.h. */
-enum err_code host_prepare(struct adapter_host *h, struct job *j, struct str given,
-                           struct str message, struct err *e);
+void host_soon(struct adapter_host *h);            /* calls commit_pump from the loop */
+size_t host_pending(const struct adapter_host *h); /* messages that wait or fly */
 void host_set_mark(struct adapter_host *h, const char *mark);
-/* Messages of the batch that comes in become jobs, as far as there is room. */
-void host_feed(struct adapter_host *h);
 struct job *host_job(struct adapter_host *h); /* NULL: no memory. Holds the generation. */
 void host_job_done(struct adapter_host *h, struct job *j);
 /* The job is used up; its reply goes to the adapter, or into its batch. */
@@ -77,6 +73,13 @@ void host_answer(struct adapter_host *h, struct job *j, struct str reply);
 void host_answer_retry(struct adapter_host *h, struct jobs *l);
 /* Resumes the adapter when there is room again. */
 void host_unblock(struct adapter_host *h);
+
+/* ---- receive.c ---- */
+/* Makes a job of a message: copied, prepared, with its replies, sealed. `given`: prepare.h. */
+enum err_code host_prepare(struct adapter_host *h, struct job *j, struct str given,
+                           struct str message, struct err *e);
+/* Messages of the batch that comes in become jobs, as far as there is room. */
+void host_feed(struct adapter_host *h);
 
 /* ---- commit.c ---- */
 /* Commits what waits, when the database is idle. */

@@ -150,11 +150,11 @@ static bool load(struct map_job *j, const struct map_options *o)
 
 static bool read_table_options(struct map_job *j, const struct map_options *o, int *status)
 {
-    int64_t row = 0;
+    int64_t row = j->table.header_row;
     if (o->header_row &&
-        num_i64(str_of(o->header_row), 1, MAX_HEADER_ROW, &row, NULL) != ERR_NONE) {
-        *status =
-            command_usage("map", "--header-row is a number from 1 to %d", (int)MAX_HEADER_ROW);
+        num_i64(str_of(o->header_row), TABLE_NO_HEADER, MAX_HEADER_ROW, &row, NULL) != ERR_NONE) {
+        *status = command_usage("map", "--header-row is a number from 0 to %d, or -1 for none",
+                                (int)MAX_HEADER_ROW);
         return false;
     }
     if (o->delimiter && strcmp(o->delimiter, "tab") != 0 &&
@@ -165,7 +165,7 @@ static bool read_table_options(struct map_job *j, const struct map_options *o, i
     if (o->delimiter) {
         j->table.delimiter = o->delimiter[1] ? '\t' : o->delimiter[0];
     }
-    j->table.header_row = row ? (int)row : j->table.header_row;
+    j->table.header_row = (int)row;
     j->table.sheet = o->sheet ? o->sheet : j->table.sheet;
     return true;
 }

@@ -201,6 +201,44 @@ def numbers(tap, s, box):
     tap.check("what is kept of it is masked", "800412-1******" in text and "1234567" not in text, text)
 
 
+BARE = """<mapping name="bare" version="1" format="table" title="목록" xmlns="urn:dari:mapping:1">
+  <for message="row^*"/>
+  <columns>
+    <column name="chart_no" required="yes"><alias header="1"/></column>
+    <column name="appt_no" required="yes"><alias header="2"/></column>
+    <column name="appt_date" required="yes"><alias header="3"/></column>
+  </columns>
+  <key columns="appt_no"/>
+  <patient from="chart_no"/>
+  <event type="appointment.booked">
+    <field name="appointment_key" from="appt_no" as="key" kind="appointment"/>
+    <field name="start" from="appt_date"/>
+  </event>
+</mapping>
+"""
+
+
+def bare_rows(tap, work):
+    """A list without headers: its columns are 1 2 3, as with the feed's option header-row="-1"."""
+    mapping, rows = os.path.join(work, "bare.xml"), os.path.join(work, "bare.csv")
+    with open(mapping, "w", encoding="utf-8") as f:
+        f.write(BARE)
+    with open(rows, "w", encoding="utf-8") as f:
+        f.write("C1,A1,2026-03-12 10:00\nC2,A2,2026-03-12 11:00\n")
+
+    def run(*options):
+        return subprocess.run([DARI, "map", "--mapping", mapping, "--catalogue", f"{ROOT}/mappings/catalogue.xml", *options, rows],
+                              capture_output=True, text=True, check=False)
+    got = run("--header-row", "-1")
+    starts = [json.loads(line)["data"]["start"] for line in got.stdout.splitlines()]
+    tap.check("a list without headers: the first row is one, too", got.returncode == 0 and len(starts) == 2, got.stderr)
+    got = run("--header-row=0")
+    tap.check("0 is what is done without the option", got.returncode == 1 and "chart_no" in got.stderr, got.stderr)
+    for wrong in ("-2", "1001", "one"):
+        got = run("--header-row", wrong)
+        tap.check(f"a header row that cannot be: {wrong}", got.returncode == 2 and "--header-row" in got.stderr, got.stderr)
+
+
 def by_hand(tap):
     """dari map needs no database, and names the place."""
     work = os.path.join(ROOT, "var", "test", "tables")
@@ -229,6 +267,7 @@ def by_hand(tap):
               and "<alias" in got.stderr and got.returncode == 1, got.stderr)
     got = run("day.csv", lambda p: big(p, "차트번호,예약일,몇시\n1,2026-03-12,10:00\n".encode("cp949"), b"", 0))
     tap.check("a day whose time has an unknown header", "no column that is known gives one" in got.stderr and got.returncode == 1, got.stderr)
+    bare_rows(tap, work)
     got = run("page.xls", lambda p: big(p, b"\n<HTML><body><table><tr><td>1</td></tr></table>", b"", 0))
     tap.check("a page under the name of a workbook", "save it as .xlsx or CSV" in got.stderr and got.returncode == 1, got.stderr)
 

@@ -43,6 +43,7 @@ void exchange_free(struct exchange *x)
     net_digest_end(&x->digest, NULL);
     buf_release(&x->body);
     free(x->path);
+    free(x->subject);
     free(x);
 }
 
@@ -54,18 +55,21 @@ static bool is_path(struct str target, const char *path)
     return str_is(str_cut(target, 0, question), path);
 }
 
-static bool may_come(const struct adapter *a, const struct http_head *h)
+/* The name of its token, "" where none are asked for, NULL: it may not come. */
+static const char *token_name(const struct adapter *a, const struct http_head *h)
 {
     struct str given = http_field(h, "authorization");
     if (!a->tokens) {
-        return true;
+        return "";
     }
-    return given.n > 7 && http_name_is(str_cut(given, 0, 7), "bearer ") &&
-           net_tokens_find(a->tokens, str_trim(str_cut(given, 7, given.n)));
+    return given.n > 7 && http_name_is(str_cut(given, 0, 7), "bearer ")
+               ? net_tokens_find(a->tokens, str_trim(str_cut(given, 7, given.n)))
+               : NULL;
 }
 
 /* The first reason against it, as a status; 0: none. */
-static int refusal(const struct exchange *x, const struct http_head *h, const char **what)
+static int refusal(const struct exchange *x, const struct http_head *h, const char *name,
+                   const char **what)
 {
     const struct http_options *o = x->a->options;
     struct str coding = http_field(h, "content-encoding");
@@ -75,7 +79,7 @@ static int refusal(const struct exchange *x, const struct http_head *h, const ch
     }
     *what = "send Authorization: Bearer TOKEN, with a token whose SHA-256 is in the tokens file of "
             "this feed";
-    if (!may_come(x->a, h)) {
+    if (!name) {
         return 401;
     }
     *what = "only POST and PUT are taken";
@@ -113,13 +117,12 @@ static int64_t left_behind(const struct adapter *a)
     return n;
 }
 
-static void begin(struct exchange *x, const struct http_head *h)
+static void begin(struct exchange *x, const struct http_head *h, const char *name)
 {
     const struct http_options *o = x->a->options;
     struct str key = http_field(h, "idempotency-key");
-    if (key.n) {
-        net_digest_of(key, x->key);
-    }
+    x->subject = strdup(net_request_cert(x->request));
+    bool ready = x->subject && (!key.n || idempotency_begin(x, key, name));
     x->digest = net_digest_begin();
     if (!answer_type(http_field(h, "content-type"), x)) {
         answer_problem(
@@ -132,7 +135,7 @@ static void begin(struct exchange *x, const struct http_head *h)
         answer_problem(x, 415, "this feed takes HL7 v2 messages only: it has no work folder");
     } else if (x->kind == HTTP_FILE && left_behind(x->a) >= o->max_connections) {
         answer_problem(x, 503, "too many bodies wait for their turn");
-    } else if (!x->digest || (x->kind == HTTP_FILE && !open_file(x))) {
+    } else if (!ready || !x->digest || (x->kind == HTTP_FILE && !open_file(x))) {
         answer_problem(x, 503, "the body cannot be kept now");
     }
 }
@@ -152,12 +155,13 @@ static void on_head(void *ctx, struct net_request *r, void **context)
     x->request = r;
     x->voice = HTTP_JSON;
     x->type = "application/json";
-    int status = refusal(x, h, &what);
+    const char *name = token_name(a, h);
+    int status = refusal(x, h, name, &what);
     if (status) {
         log_warn("http.refused", "peer=%s status=%d", net_request_peer(r), status);
         answer_problem(x, status, what);
     } else {
-        begin(x, h);
+        begin(x, h, name);
     }
     if (!x->request) {
         *context = NULL;
@@ -220,6 +224,7 @@ static void submit(struct exchange *x)
         return;
     }
     if (x->kind == HTTP_MESSAGE) {
+        adapter_sender(a->host, x->subject);
         x->submitted = adapter_submit(a->host, buf_str(&x->body), x);
     } else {
         snprintf(name, sizeof name, "post %s", clock_text_utc(clock_real(), at));

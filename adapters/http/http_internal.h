@@ -42,6 +42,7 @@ struct exchange {
     int fd;           /* of a file that is being written, else -1 */
     char *path;
     struct net_digest *digest;
+    char *subject;                                 /* of its client's certificate, "" for none */
     char body_digest[NET_DIGEST], key[NET_DIGEST]; /* key "": none was given */
     bool complete, submitted, failed;              /* failed: it cannot be written */
     usec since;                                    /* complete; monotonic */
@@ -83,6 +84,12 @@ void answer_result(struct exchange *x, int status, const struct adapter_result *
 
 /* ---- idempotency.c: Idempotency-Key ---- */
 
+/*
+ * The key that was given, of this client: one that another one gives is another key, whatever it
+ * says. `name` of its token, NULL or "" for none; with x->subject "" too nobody is told apart.
+ * False: no memory.
+ */
+bool idempotency_begin(struct exchange *x, struct str key, const char *name);
 /* True when the key was used: the stored answer, or the refusal of another body, has been given. */
 bool idempotency_known(struct exchange *x);
 void idempotency_keep(const struct exchange *x, int status, struct str body);

@@ -9,10 +9,33 @@
 #include <unistd.h>
 
 /*
- * One file per key in WORK/keys, named by the key's digest: "DIGEST-OF-THE-BODY STATUS TYPE\n" and
- * the answer. Answers hold what an acknowledgement holds: control ids and counts, no patient data.
+ * One file per client and key in WORK/keys, named by their digest: "DIGEST-OF-THE-BODY STATUS
+ * TYPE\n" and the answer. Answers hold what an acknowledgement holds: control ids and counts, no
+ * patient data.
  */
 enum { MAX_PATH = 4096, MAX_KEPT = 1024 * 1024, TIDY_S = 60 };
+
+bool idempotency_begin(struct exchange *x, struct str key, const char *name)
+{
+    struct str who[] = {str_of(name ? name : ""), str_of(x->subject)};
+    char of[NET_DIGEST];
+    if (!who[0].n && !who[1].n) {
+        net_digest_of(key, x->key);
+        return true;
+    }
+    struct net_digest *d = net_digest_begin();
+    if (!d) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof who / sizeof *who;
+         i++) { /* so that no end is taken for another */
+        net_digest_of(who[i], of);
+        net_digest_add(d, str_of(of));
+    }
+    net_digest_add(d, key);
+    net_digest_end(&d, x->key);
+    return true;
+}
 
 static bool key_path(const struct exchange *x, char out[MAX_PATH])
 {

@@ -55,7 +55,7 @@ def certificates(home):
         subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=home)
     run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
         "-subj", "/CN=Test CA", "-days", "2")
-    for name in ("server", "client"):
+    for name in ("server", "client", "second"):
         with open(os.path.join(home, name + ".ext"), "w", encoding="utf-8") as f:
             f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
         run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
@@ -78,8 +78,9 @@ def feeds(port, csv_port, tls_port, fhir_port, small_port):
   <feed name="small" adapter="http" mapping="{{root}}/mappings/hl7v2">
     <http port="{small_port}" work="{{home}}/small" max-connections="2" answer-within="300ms"/>
   </feed>
-  <feed name="secure" adapter="http" mapping="{{root}}/mappings/hl7v2">
-    <http port="{tls_port}" tls="yes" cert="{{home}}/server.pem" key="{{home}}/server.key" ca="{{home}}/ca.pem" clients="required"/>
+  <feed name="secure" adapter="http" mapping="{{root}}/mappings/hl7v2" senders="client: HIS/HANBIT; second: HIS">
+    <http port="{tls_port}" tls="yes" cert="{{home}}/server.pem" key="{{home}}/server.key" ca="{{home}}/ca.pem" clients="required"
+          work="{{home}}/secure"/>
   </feed>
 """
 
@@ -137,7 +138,7 @@ def hostile(tap, s, port):
         h.close()
 
 
-def files(tap, s, port, token):
+def files(tap, s, port, token, second):
     bearer = {**CSV, "Authorization": "Bearer " + token}
     tap.equal("without a token", Client(port).post(ROWS.encode(), CSV)[0], 401)
     tap.equal("with a wrong one", Client(port).post(ROWS.encode(), {**CSV, "Authorization": "Bearer nope"})[0], 401)
@@ -149,6 +150,11 @@ def files(tap, s, port, token):
     tap.equal("the same key: the same answer", (status, again), (200, body))
     status, _, _ = c.post(b"a,b\r\n", {**bearer, "Idempotency-Key": "k-1"})
     tap.equal("the same key, another body", status, 422)
+    of_second = {**CSV, "Authorization": "Bearer " + second, "Idempotency-Key": "k-1"}
+    status, body, _ = c.post(ROWS.encode(), of_second)
+    tap.equal("the same key of another client is another key", (status, json.loads(body)["outcome"]), (200, "known"))
+    tap.equal("and has its own answer", c.post(ROWS.encode(), of_second)[:2], (200, body))
+    tap.equal("beside that of the first", c.post(ROWS.encode(), {**bearer, "Idempotency-Key": "k-1"})[:2], (200, again))
     status, body, _ = c.post(ROWS.encode(), bearer)
     tap.equal("the same body: known", (status, json.loads(body)["outcome"]), (200, "known"))
     status, body, _ = c.post(ROWS.replace("A2,1002,김영희,2026-03-12 10:30,예약,내과", "A2,1002,김영희,2026-03-12 10:30,예약,외과").encode(), bearer)
@@ -244,12 +250,20 @@ def secure(tap, s, port):
     def context(cert):
         c = ssl.create_default_context(cafile=os.path.join(s.home, "ca.pem"))
         if cert:
-            c.load_cert_chain(os.path.join(s.home, "client.pem"), os.path.join(s.home, "client.key"))
+            c.load_cert_chain(os.path.join(s.home, cert + ".pem"), os.path.join(s.home, cert + ".key"))
         return c
-    status, body, _ = Client(port, context(True)).post(message(20), HL7)
-    tap.equal("HTTPS with a client certificate", (status, b"MSA|AA" in body), (200, True))
+    key = {**HL7, "Idempotency-Key": "of certificates"}
+    status, body, _ = Client(port, context("client")).post(message(20), key)
+    tap.equal("HTTPS with a client certificate", (status, b"MSA|AA|W000020" in body), (200, True))
+    status, body, _ = Client(port, context("second")).post(message(22), key)
+    tap.equal("the same key with another certificate is another key", (status, b"MSA|AA|W000022" in body), (200, True))
+    foreign = message(23).replace(b"|HANBIT|DARI", b"|OTHER|DARI", 1)
+    status, body, _ = Client(port, context("client")).post(foreign, HL7)
+    tap.equal("a certificate that does not speak for this MSH-4: refused", (status, b"MSA|AR|W000023" in body), (422, True))
+    status, body, _ = Client(port, context("second")).post(foreign, HL7)
+    tap.equal("one that does: taken", (status, b"MSA|AA|W000023" in body), (200, True))
     try:
-        Client(port, context(False)).post(message(21), HL7)
+        Client(port, context(None)).post(message(21), HL7)
         tap.check("without one: refused", False)
     except (ssl.SSLError, OSError):
         tap.check("without one: refused", True)
@@ -259,16 +273,17 @@ def test(tap):
     port, csv_port, tls_port, fhir_port, small_port = [free_port() for _ in range(5)]
     with Site("http", feeds=feeds(port, csv_port, tls_port, fhir_port, small_port)) as s:
         certificates(s.home)
-        token = "a-token-for-the-test"
+        token, second = "a-token-for-the-test", "another-token-for-the-test"
         with open(os.path.join(s.home, "tokens"), "w", encoding="utf-8") as f:
             f.write("# who\nlab " + hashlib.sha256(token.encode()).hexdigest() + "  -\n")  # as sha256sum writes it
+            f.write("desk " + hashlib.sha256(second.encode()).hexdigest() + "\n")
         os.chmod(os.path.join(s.home, "tokens"), 0o600)
         s.start()
         for p in (port, csv_port, tls_port, fhir_port, small_port):
             wait_for("the server", lambda: socket.create_connection(("127.0.0.1", p)).close() is None)
         messages(tap, s, port)
         hostile(tap, s, port)
-        files(tap, s, csv_port, token)
+        files(tap, s, csv_port, token, second)
         documents(tap, s, fhir_port, port)
         secure(tap, s, tls_port)
         waiting(tap, s, small_port)

@@ -30,9 +30,14 @@ FEEDS = """
   <feed name="left" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
     <files url="sftp://USER@127.0.0.1:PORT{home_url}/left/" work="{home}/work3" complete="rename" remote-after="leave" LOGIN PACE/>
   </feed>
+  <feed name="password" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
+    <files url="sftp://USER@127.0.0.1:OTHER{home_url}/password/" work="{home}/work4" complete="rename" known-hosts="{home}/known_other"
+           password-file="{home}/password-file" PACE/>
+  </feed>
 """.replace("PACE", PACE).replace("LOGIN", 'known-hosts="{home}/known_hosts" key="{home}/sshd/user" passphrase-file="{home}/sshd/passphrase"')
 SERVER = "server/내보내기"
 PATIENT = "가나다라마바"  # must not be in any log
+PASSWORD = "a b%41:@/비밀 #7"  # nor this
 
 
 def message(name):
@@ -212,6 +217,47 @@ class Test:
                        (below(left), [f.split("/", 1)[1] for f in below(os.path.join(self.s.home, "work3", "archive"))]),
                        (["c.hl7", "d.hl7", "e.hl7"],) * 2)
 
+    def password(self):
+        """A server that takes passwords only; a wrong one; and nobody is told what it is."""
+        s, tap, folder = self.s, self.tap, os.path.join(self.s.home, "password")
+        put(folder, "a.hl7", message("PASS-1"))
+        self.taken("PASS-1", 1)
+        wait_for("the server's archive", lambda: below(folder) == ["archive/a.hl7"])
+        tap.check("a login with a password", True)
+        self.idle(os.path.join(s.home, "work4", "working"))
+        since = len(s.text())
+        put(s.home, "password-file", b"wrong\n")
+        before = s.pids()["feed:password"]
+        s.kill("feed:password")
+        wait_for("the feed", lambda: s.pids().get("feed:password", before) != before)
+        put(folder, "b.hl7", message("PASS-2"))
+        wait_for("the refusal", lambda: self.said("server", since=since, feed="password"))
+        line = next(x for x in s.text()[since:].splitlines() if "feed:password files.trouble what=server" in x)
+        tap.check("a wrong password is called that", "Login denied" in line, line)
+        tap.equal("and nothing is fetched", (self.count("PASS-2"), "b.hl7" in below(folder)), (0, True))
+        put(s.home, "password-file", PASSWORD.encode() + b"\n")
+        self.taken("PASS-2", 1)
+        wait_for("the end of it", lambda: self.said("server", True, since, "password"))
+        tap.check("the file is read again: the right one is taken without a restart", True)
+        pid = s.pids()["feed:password"]
+        children = open(f"/proc/{pid}/task/{pid}/children", encoding="ascii").read().split()
+        shown = b"".join(open(f"/proc/{p}/{f}", "rb").read() for p in [str(pid)] + children for f in ("cmdline", "environ"))
+        tap.check("no process shows the password", PASSWORD.encode() not in shown)
+        found = [f for f in below(s.home) if f != "password-file" and PASSWORD.encode() in readable(os.path.join(s.home, f))]
+        tap.equal("it is in no other file, the database's included", found, [])
+        self.not_in_the_configuration()
+
+    def not_in_the_configuration(self):
+        """A password in a url or as an option: refused, and the refusal does not repeat it."""
+        config, other = open(self.s.config, encoding="utf-8").read(), os.path.join(self.s.home, "other.xml")
+        for name, old, new in (("a url", "@127.0.0.1:", ":s3cr%65t@127.0.0.1:"), ("a url with a blank", "@127.0.0.1:", ":s3cr et@127.0.0.1:"),
+                               ("an option", 'password-file="', 'password="s3cr3t" password-file="')):
+            with open(other, "w", encoding="utf-8") as f:
+                f.write(config.replace(old, new))
+            check = self.s.run("check", "--config", other)
+            self.tap.check(f"a password in {name}: refused without repeating it", check.returncode == 1 and "other.xml:" in check.stderr
+                           and "s3cr" not in check.stdout + check.stderr, check.stderr)
+
     def cut(self, wire):
         """The line is cut twice in the middle of a file."""
         text = os.urandom(3 << 20).hex().encode()
@@ -318,6 +364,14 @@ class Test:
         self.tap.equal("no process of ours is left over", fetchers(self.s), 1)
 
 
+def readable(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError:
+        return b""  # a socket, or gone just now
+
+
 def fetchers(s):
     """Children of the feed: its fetching process."""
     pid = wait_for("the feed", lambda: s.pids().get("feed:remote"))
@@ -343,9 +397,9 @@ def overlapping(entries, size):
 def test(tap):
     no_sshd = not sshd.PROGRAM
     with Site("files") as s:
-        for f in ("inbox", SERVER, "work", "archive", "deleted", "left"):
+        for f in ("inbox", SERVER, "work", "archive", "deleted", "left", "password"):
             os.makedirs(os.path.join(s.home, f))
-        server = wire = None
+        server = other = wire = None
         feeds = FEEDS if not no_sshd else FEEDS[:FEEDS.index('<feed name="remote"')]
         if not no_sshd:
             server = sshd.Sshd(os.path.join(s.home, "sshd"))
@@ -353,7 +407,12 @@ def test(tap):
             wire = sshd.Wire(server.port)
             with open(os.path.join(s.home, "known_hosts"), "w", encoding="ascii") as f:
                 f.write(server.known_hosts(wire.port))
-            feeds = feeds.replace("USER", server.user()).replace("PORT", str(wire.port))
+            other = sshd.Sshd(os.path.join(s.home, "sshd-other"), PASSWORD)
+            other.start()
+            with open(os.path.join(s.home, "known_other"), "w", encoding="ascii") as f:
+                f.write(other.known_hosts(other.port))
+            put(s.home, "password-file", PASSWORD.encode() + b"\n")
+            feeds = feeds.replace("USER", server.user()).replace("PORT", str(wire.port)).replace("OTHER", str(other.port))
         config = open(s.config, encoding="utf-8").read()
         root = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
         with open(s.config, "w", encoding="utf-8") as f:
@@ -370,6 +429,7 @@ def test(tap):
             else:
                 t.fetched()
                 t.other_ways()
+                t.password()
                 t.cut(wire)
                 t.host_key(server, wire)
                 t.full()
@@ -379,6 +439,8 @@ def test(tap):
             if server:
                 server.stop()
                 wire.close()
+            if other:
+                other.stop()
 
 
 main(test)

@@ -7,18 +7,21 @@ import subprocess
 import threading
 import time
 
-from site_dari import free_port, wait_for
+from site_dari import ROOT, free_port, wait_for
 
 PROGRAM = next((p for p in ("/usr/sbin/sshd", "/usr/local/sbin/sshd") if os.path.exists(p)), None)
 
 
 class Sshd:
-    """Host keys one and two; the user's key, with a passphrase; everything in `home`."""
+    """Host keys one and two; the user's key, with a passphrase; everything in `home`. With a `password` it knows no keys of
+    users: whoever runs the test has that password for this sshd, and for nothing else (tests/drivers/shadow.c)."""
 
     PASSPHRASE = "a long phrase"
 
-    def __init__(self, home):
-        self.home, self.port, self.process, self.key = home, free_port(), None, "one"
+    SHADOW = os.path.join(ROOT, "build/dev/tests/drivers/shadow.so")
+
+    def __init__(self, home, password=None):
+        self.home, self.port, self.process, self.key, self.password = home, free_port(), None, "one", password
         os.makedirs(home)
         for name in ("one", "two", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", self.PASSPHRASE if name == "user" else "", "-C", "test",
@@ -44,11 +47,21 @@ class Sshd:
         with open(self.path("config"), "w", encoding="ascii") as f:
             f.write(f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey \"{self.path(self.key)}\"\n"
                     f"AuthorizedKeysFile \"{self.path('authorized')}\"\nStrictModes no\nUsePAM no\nPidFile none\n"
-                    "PasswordAuthentication no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n")
+                    f"PasswordAuthentication {'yes' if self.password else 'no'}\nPubkeyAuthentication {'no' if self.password else 'yes'}\n"
+                    "PermitRootLogin yes\nSubsystem sftp internal-sftp\n")
         log = open(self.path("log"), "ab")
         self.process = subprocess.Popen([PROGRAM, "-D", "-e", "-f", self.path("config")], stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log)
+                                        stdout=log, stderr=log, env={**os.environ, **self.shadow()})
         wait_for("sshd", self.answers, 20)
+
+    def shadow(self):
+        if not self.password:
+            return {}
+        hashed = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=self.password + "\n", text=True, check=True,
+                                capture_output=True).stdout.strip()
+        if not os.path.exists(self.SHADOW):
+            raise RuntimeError("make unit builds " + self.SHADOW)
+        return {"LD_PRELOAD": self.SHADOW, "SHADOW_PASSWORD": hashed}
 
     def answers(self):
         if self.process.poll() is not None:

@@ -160,98 +160,95 @@ static void test_documents(void **state)
 }
 
 /* One problem each: the file, and the line and words that must be said. */
+static const struct {
+    const char *text, *wanted;
+} problems[] = {
+    {"<mapping", "m.xml:1: "},
+    {HEAD "<event type=\"visit.gone\"/></mapping>", ":4: there is no event type \"visit.gone\""},
+    {HEAD "<event type=\"visit.voided\"/></mapping>", ":4: visit.voided needs visit_key"},
+    {HEAD VOIDED KEY "<field name=\"colour\" from=\"PV1-1\"/>\n" TAIL,
+     ":6: visit.voided has no field \"colour\""},
+    {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19.x\" kind=\"visit\"/>\n" TAIL,
+     ":5: path PV1-19.x: "},
+    {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\"/>\n" TAIL, ":5: a key needs kind="},
+    {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\" as=\"date\"/>\n" TAIL,
+     ":5: visit_key is a key in the catalogue: as=\"date\" cannot fill it"},
+    {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\" as=\"number\"/>\n" TAIL, ":5: "},
+    {HEAD VOIDED "<field name=\"visit_key\" value=\"x\"/>\n" TAIL, ":5: value=\"x\" is not a key"},
+    {HEAD VOIDED KEY "<field name=\"corrects\" from=\"\" kind=\"event\"/>\n" TAIL,
+     ":6: from is empty"},
+    {HEAD "<event type=\"visit.voided\" when=\"PV1-2 = \">\n" KEY TAIL, ":4: when: "},
+    {HEAD "<event type=\"visit.voided\" when=\"last_visit_on &lt; 3\">\n" KEY TAIL, ":4: when: "},
+    {HEAD "<event type=\"visit.voided\" each=\"\">\n" KEY TAIL, ":4: each names nothing"},
+    {HEAD "<event type=\"visit.voided\" each=\"A B C D E\">\n" KEY TAIL, ":4: "},
+    {HEAD "<event type=\"visit.voided\" time=\"ZZ\">\n" KEY TAIL, ":4: path ZZ: "},
+    {HEAD "<ignore when=\"PV1-2 = 'I'\" reason=\"\"/>\n" VOIDED KEY TAIL,
+     ":4: ignore needs a reason"},
+    {HEAD "<refuse when=\"PV1-2 = 'I'\" reason=\"x\" at=\"?\"/>\n" VOIDED KEY TAIL, ":4: path ?: "},
+    {HEAD VOIDED KEY "<list name=\"phones\" each=\"PID-13\"><field name=\"e164\" "
+                     "from=\"PID-13\"/></list>\n" TAIL,
+     ":6: visit.voided has no list \"phones\""},
+    {HEAD VOIDED KEY "<changed field=\"name\" from=\"PID-5\"/>\n" TAIL,
+     ":4: visit.voided has no list of changes"},
+    {HEAD "<event type=\"patient.updated\">\n<changed field=\"shoe\" from=\"PID-5\"/>\n" TAIL,
+     ":5: \"shoe\" is not a field of a patient"},
+    {HEAD "<event type=\"patient.updated\">\n"
+          "<changed field=\"name\" from=\"PID-5.1\" as=\"name\"/>\n" TAIL,
+     ":5: names and addresses are read from a whole field"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"missing\"/>\n" TAIL,
+     "tables/missing.xml: "},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"twice\"/>\n" TAIL,
+     "tables/twice.xml:3: this code was translated on line 2 already"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"wrong\"/>\n" TAIL,
+     "tables/wrong.xml:2: man is not a code that sex may hold"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"wrong\"/>\n" TAIL,
+     "tables/wrong.xml:1: becomes=\"odd\" is not a code"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"keeps\"/>\n" TAIL,
+     ":6: table keeps keeps unknown codes"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" table=\"half\"/>\n" TAIL,
+     "tables/half.xml:1: unknown=\"becomes\" and becomes="},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"sex\" from=\"PID-8\" default=\"maybe\"/>\n" TAIL,
+     ":6: default=\"maybe\" is not a code that sex may hold"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"birth_on\" from=\"PID-7\" table=\"good\"/>\n" TAIL,
+     ":6: a table translates texts"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"phones\" from=\"PID-13\"/>\n" TAIL,
+     ":6: phones is a list: write <list"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<list name=\"phones\" each=\"PID-13\">\n<field name=\"use\" value=\"home\"/>\n"
+          "</list>\n" TAIL,
+     ":6: items of phones need a field e164"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"name\" from=\"PID-5\" as=\"name\" kind=\"x\"/>\n" TAIL,
+     ":6: kind and per are for as=\"key\" only"},
+    {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
+          "<field name=\"name\" from=\"PID-5\" as=\"name\" unit=\"PID-6\"/>\n" TAIL,
+     ":6: unit is for as=\"minutes\" and as=\"days\" only"},
+    {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
+     "<for message=\"ADT^A11 ADT\"/>\n" VOIDED KEY TAIL,
+     ":2: \"ADT\" is not a message type"},
+    {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
+     "<for message=\"\"/>\n" VOIDED KEY TAIL,
+     ":2: names no message type"},
+    {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
+     "<for message=\"ADT^A11\"/>\n" VOIDED KEY TAIL,
+     ":1: visit.voided is about a patient: add <patient"},
+    {HEAD "<surprise/>\n" VOIDED KEY TAIL, "m.xml:4: "},
+};
+
 static void test_problems(void **state)
 {
-    static const struct {
-        const char *text, *wanted;
-    } rows[] = {
-        {"<mapping", "m.xml:1: "},
-        {HEAD "<event type=\"visit.gone\"/></mapping>",
-         ":4: there is no event type \"visit.gone\""},
-        {HEAD "<event type=\"visit.voided\"/></mapping>", ":4: visit.voided needs visit_key"},
-        {HEAD VOIDED KEY "<field name=\"colour\" from=\"PV1-1\"/>\n" TAIL,
-         ":6: visit.voided has no field \"colour\""},
-        {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19.x\" kind=\"visit\"/>\n" TAIL,
-         ":5: path PV1-19.x: "},
-        {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\"/>\n" TAIL, ":5: a key needs kind="},
-        {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\" as=\"date\"/>\n" TAIL,
-         ":5: visit_key is a key in the catalogue: as=\"date\" cannot fill it"},
-        {HEAD VOIDED "<field name=\"visit_key\" from=\"PV1-19\" as=\"number\"/>\n" TAIL, ":5: "},
-        {HEAD VOIDED "<field name=\"visit_key\" value=\"x\"/>\n" TAIL,
-         ":5: value=\"x\" is not a key"},
-        {HEAD VOIDED KEY "<field name=\"corrects\" from=\"\" kind=\"event\"/>\n" TAIL,
-         ":6: from is empty"},
-        {HEAD "<event type=\"visit.voided\" when=\"PV1-2 = \">\n" KEY TAIL, ":4: when: "},
-        {HEAD "<event type=\"visit.voided\" when=\"last_visit_on &lt; 3\">\n" KEY TAIL,
-         ":4: when: "},
-        {HEAD "<event type=\"visit.voided\" each=\"\">\n" KEY TAIL, ":4: each names nothing"},
-        {HEAD "<event type=\"visit.voided\" each=\"A B C D E\">\n" KEY TAIL, ":4: "},
-        {HEAD "<event type=\"visit.voided\" time=\"ZZ\">\n" KEY TAIL, ":4: path ZZ: "},
-        {HEAD "<ignore when=\"PV1-2 = 'I'\" reason=\"\"/>\n" VOIDED KEY TAIL,
-         ":4: ignore needs a reason"},
-        {HEAD "<refuse when=\"PV1-2 = 'I'\" reason=\"x\" at=\"?\"/>\n" VOIDED KEY TAIL,
-         ":4: path ?: "},
-        {HEAD VOIDED KEY "<list name=\"phones\" each=\"PID-13\"><field name=\"e164\" "
-                         "from=\"PID-13\"/></list>\n" TAIL,
-         ":6: visit.voided has no list \"phones\""},
-        {HEAD VOIDED KEY "<changed field=\"name\" from=\"PID-5\"/>\n" TAIL,
-         ":4: visit.voided has no list of changes"},
-        {HEAD "<event type=\"patient.updated\">\n<changed field=\"shoe\" from=\"PID-5\"/>\n" TAIL,
-         ":5: \"shoe\" is not a field of a patient"},
-        {HEAD "<event type=\"patient.updated\">\n"
-              "<changed field=\"name\" from=\"PID-5.1\" as=\"name\"/>\n" TAIL,
-         ":5: names and addresses are read from a whole field"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"missing\"/>\n" TAIL,
-         "tables/missing.xml: "},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"twice\"/>\n" TAIL,
-         "tables/twice.xml:3: this code was translated on line 2 already"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"wrong\"/>\n" TAIL,
-         "tables/wrong.xml:2: man is not a code that sex may hold"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"wrong\"/>\n" TAIL,
-         "tables/wrong.xml:1: becomes=\"odd\" is not a code"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"keeps\"/>\n" TAIL,
-         ":6: table keeps keeps unknown codes"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" table=\"half\"/>\n" TAIL,
-         "tables/half.xml:1: unknown=\"becomes\" and becomes="},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"sex\" from=\"PID-8\" default=\"maybe\"/>\n" TAIL,
-         ":6: default=\"maybe\" is not a code that sex may hold"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"birth_on\" from=\"PID-7\" table=\"good\"/>\n" TAIL,
-         ":6: a table translates texts"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"phones\" from=\"PID-13\"/>\n" TAIL,
-         ":6: phones is a list: write <list"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<list name=\"phones\" each=\"PID-13\">\n<field name=\"use\" value=\"home\"/>\n"
-              "</list>\n" TAIL,
-         ":6: items of phones need a field e164"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"name\" from=\"PID-5\" as=\"name\" kind=\"x\"/>\n" TAIL,
-         ":6: kind and per are for as=\"key\" only"},
-        {HEAD "<event type=\"patient.registered\">\n<field name=\"chart_no\" from=\"PID-3\"/>\n"
-              "<field name=\"name\" from=\"PID-5\" as=\"name\" unit=\"PID-6\"/>\n" TAIL,
-         ":6: unit is for as=\"minutes\" and as=\"days\" only"},
-        {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
-         "<for message=\"ADT^A11 ADT\"/>\n" VOIDED KEY TAIL,
-         ":2: \"ADT\" is not a message type"},
-        {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
-         "<for message=\"\"/>\n" VOIDED KEY TAIL,
-         ":2: names no message type"},
-        {"<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"
-         "<for message=\"ADT^A11\"/>\n" VOIDED KEY TAIL,
-         ":1: visit.voided is about a patient: add <patient"},
-        {HEAD "<surprise/>\n" VOIDED KEY TAIL, "m.xml:4: "},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        load_fails(rows[i].text, &rows[i].wanted, 1);
+    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++) {
+        load_fails(problems[i].text, &problems[i].wanted, 1);
     }
 }
 

@@ -96,7 +96,7 @@ def test(tap):
 
         def left():
             return [n for w in WAYS for top, _, names in os.walk(os.path.join(s.home, w)) for n in names
-                    if os.path.basename(top) == "in" or "/work/working/" in top + "/"]
+                    if os.path.basename(top) == "in" or "/working/" in top + "/"]
         wait_for("all of them", lambda: not left(), 300)
         batches = json.loads(s.run("batch", "list", "--limit", "100000", "--json", check=True).stdout)
         tap.check(f"{len(sent)} files, {len(batches)} contents: none is still being read", all(b["state"] != "reading" for b in batches))

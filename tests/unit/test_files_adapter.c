@@ -311,14 +311,14 @@ static void folders_below(void **state)
     write_file(h, "in/b.csv", STR("two"));
     write_file(h, "in/1/2/3/deep.csv", STR("deep"));
     write_file(h, "in/.hidden/c.csv", STR("hidden"));
-    begin(h, "recursive", "yes", "max-depth", "2", "work", at(h, "in/work"));
+    begin(h, "recursive", "yes", "max-depth", "2", "work", at(h, "in/own"));
     wanted = 2;
     run_until(h, given);
     run_for_a_while(h);
     assert_int_equal(h->count, 2); /* neither hidden nor deep, nor our own folders */
     assert_string_equal(h->given[0].name, "2026/03/a.csv");
     assert_string_equal(h->given[1].name, "b.csv");
-    const char *day = today(h, "in/work/archive");
+    const char *day = today(h, "in/own/archive");
     assert_true(there(h, arena_printf(h->memory, "%s/2026/03/a.csv", day)));
 }
 

@@ -322,7 +322,7 @@ static struct spill *open_spill(void)
 {
     struct spill *s;
     struct err e = {0};
-    enum err_code code = spill_open(in_folder("work"), &limits, &s, &e);
+    enum err_code code = spill_open(in_folder("spill"), &limits, &s, &e);
     if (code != ERR_NONE) {
         fail_msg("%s", e.msg);
     }
@@ -358,7 +358,7 @@ static void test_csv(void **state)
 static bool there(const char *name)
 {
     char path[300];
-    snprintf(path, sizeof path, "%s/work/%s", folder, name);
+    snprintf(path, sizeof path, "%s/spill/%s", folder, name);
     return file_exists(path);
 }
 
@@ -387,7 +387,7 @@ static void test_spill_life(void **state)
     bool more;
     struct stat st;
     struct err e = {0};
-    assert_int_equal(spill_open(in_folder("work"), &limits, &other, &e), ERR_EXISTS);
+    assert_int_equal(spill_open(in_folder("spill"), &limits, &other, &e), ERR_EXISTS);
     assert_false(spill_ready(s, &r));
     write_spill(s, "2026-03-11 09:00:00");
     spill_close(&s); /* killed here: all of it is there at the next start */
@@ -489,7 +489,8 @@ static int make_folder(void **state)
 static int drop_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"work/lock", "work/seen", "work/polled", "work", "seen"};
+    static const char *const names[] = {"spill/lock", "spill/seen", "spill/polled", "spill",
+                                        "seen"};
     for (size_t i = 0; i < COUNT(names); i++) {
         remove(in_folder(names[i]));
     }

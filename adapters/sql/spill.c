@@ -1,5 +1,6 @@
-#include "adapters/sql/spill_internal.h"
+#include "adapters/sql/spill.h"
 
+#include "adapters/sql/spill_internal.h"
 #include "core/base/arena.h"
 #include "core/base/file.h"
 #include "core/base/num.h"

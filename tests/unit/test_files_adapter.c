@@ -673,32 +673,6 @@ static void the_archive_may_be_on_another_file_system(void **state)
     assert_int_equal(found, 0);
 }
 
-/* A cell of a table: in backquotes unless empty, with its bars escaped. */
-static const char *cell(struct arena *m, const char *text)
-{
-    struct buf b;
-    buf_init(&b, 1000);
-    for (const char *c = text; *c; c++) {
-        buf_printf(&b, "%s%c", *c == '|' ? "\\" : "", *c);
-    }
-    const char *z = arena_printf(m, b.n ? "`%s`" : "%s", b.n ? b.p : "");
-    buf_release(&b);
-    return z;
-}
-
-static void the_readme_lists_the_options(void **state)
-{
-    struct adapter_host *h = of(state);
-    struct str readme;
-    assert_int_equal(file_read(h->memory, "adapters/files/README.md", 1 << 20, &readme, NULL),
-                     ERR_NONE);
-    for (const struct option_row *r = adapter_files.options; r->name; r++) {
-        const char *row =
-            arena_printf(h->memory, "\n| `%s` | %s |", r->name, cell(h->memory, r->dflt));
-        assert_row(strstr(readme.p, row) != NULL, r->name);
-    }
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, host_setup, host_teardown)
 
 int main(void)
@@ -739,7 +713,6 @@ int main(void)
         TEST(two_feeds_do_not_share_a_work_folder),
         TEST(work_must_be_on_the_same_file_system),
         TEST(the_archive_may_be_on_another_file_system),
-        TEST(the_readme_lists_the_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -616,31 +616,6 @@ static void wrong_options_are_named(void **state)
     }
 }
 
-/* Every option is in the README's table with its default, and nothing else is. */
-static void the_readme_lists_the_options(void **state)
-{
-    (void)state;
-    struct arena *a = arena_new(0);
-    struct str text, line;
-    struct err e = {0};
-    int listed = 0, rows = 0;
-    assert_int_equal(file_read(a, "adapters/mllp/README.md", 1 << 20, &text, &e), ERR_NONE);
-    bool inside = false;
-    for (struct str rest = text; str_next(&rest, '\n', &line);) {
-        inside = str_starts(line, STR("## ")) ? str_is(line, "## Options") : inside;
-        listed += inside && str_starts(line, STR("| `"));
-    }
-    for (const struct option_row *r = adapter_mllp.options; r->name; r++, rows++) {
-        char row[100];
-        snprintf(row, sizeof row, "| `%s` | %s |", r->name, r->dflt && r->dflt[0] ? r->dflt : "");
-        if (!strstr(text.p, row)) {
-            fail_msg("README.md has no line that begins with: %s", row);
-        }
-    }
-    assert_int_equal(listed, rows);
-    arena_free(&a);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -666,7 +641,6 @@ int main(void)
         cmocka_unit_test(tls_with_a_required_certificate),
         cmocka_unit_test(another_certificate_is_for_new_connections),
         cmocka_unit_test(wrong_options_are_named),
-        cmocka_unit_test(the_readme_lists_the_options),
     };
     alarm(120);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -690,30 +690,6 @@ static void a_work_folder_has_one_owner(void **state)
     assert_null(other);
 }
 
-/* Every option is in the README's table with its default, and nothing else is. */
-static void the_readme_lists_the_options(void **state)
-{
-    (void)state;
-    struct arena *a = arena_new(0);
-    struct str text, line;
-    int listed = 0, rows = 0;
-    assert_int_equal(file_read(a, "adapters/sql/README.md", 1 << 20, &text, NULL), ERR_NONE);
-    bool inside = false;
-    for (struct str rest = text; str_next(&rest, '\n', &line);) {
-        inside = str_starts(line, STR("## ")) ? str_is(line, "## Options") : inside;
-        listed += inside && str_starts(line, STR("| `"));
-    }
-    for (const struct option_row *r = adapter_sql.options; r->name; r++, rows++) {
-        char row[100];
-        snprintf(row, sizeof row, "| `%s` | %s |", r->name, r->dflt && r->dflt[0] ? r->dflt : "");
-        if (!strstr(text.p, row)) {
-            fail_msg("README.md has no line that begins with: %s", row);
-        }
-    }
-    assert_int_equal(listed, rows);
-    arena_free(&a);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(int argc, char **argv)
@@ -751,7 +727,6 @@ int main(int argc, char **argv)
         TEST(an_open_connection_file_is_refused),
         TEST(a_work_folder_has_one_owner),
         cmocka_unit_test(wrong_options_are_named),
-        cmocka_unit_test(the_readme_lists_the_options),
     };
     alarm(180);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

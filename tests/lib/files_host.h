@@ -11,6 +11,7 @@
 #include "core/base/file.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
+#include "tests/lib/counters.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GIVEN_MAX = 256, COUNTERS = 16 };
+enum { GIVEN_MAX = 256 };
 
 struct given {
     void *ticket;
@@ -45,10 +46,7 @@ struct adapter_host {
     struct given given[GIVEN_MAX];
     int count, room, retries; /* room: how many more it takes, -1 any number */
     bool at_once, silent;     /* answers from inside; not at all */
-    struct {
-        char name[32];
-        int64_t value;
-    } counters[COUNTERS];
+    struct counters counters;
     bool (*done)(struct adapter_host *);
     int turns;
     char home[200];
@@ -130,23 +128,12 @@ const char *adapter_mark(const struct adapter_host *h)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (!h->counters[i].name[0] || strcmp(h->counters[i].name, counter) == 0) {
-            snprintf(h->counters[i].name, sizeof h->counters[i].name, "%s", counter);
-            h->counters[i].value += by;
-            return;
-        }
-    }
+    counters_add(&h->counters, counter, by);
 }
 
 static inline int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (strcmp(h->counters[i].name, counter) == 0) {
-            return h->counters[i].value;
-        }
-    }
-    return 0;
+    return counters_value(&h->counters, counter);
 }
 
 /* ---- folders ---- */

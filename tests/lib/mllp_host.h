@@ -10,6 +10,7 @@
 #include "core/base/arena.h"
 #include "core/net/mllp.h"
 #include "core/net/net.h"
+#include "tests/lib/counters.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAKEN_MAX = 512, COUNTERS = 16 };
+enum { TAKEN_MAX = 512 };
 
 /* The host: what it took, in the order taken. */
 struct adapter_host {
@@ -39,10 +40,7 @@ struct adapter_host {
     char subject[128];
     bool lost;    /* what it answers was not kept */
     bool at_once; /* answers inside adapter_submit() */
-    struct {
-        char name[32];
-        int64_t value;
-    } counters[COUNTERS];
+    struct counters counters;
 };
 
 static inline bool take(struct adapter_host *h, struct str message, void *ticket, bool large)
@@ -85,23 +83,12 @@ bool adapter_kept(const struct adapter_host *h)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (!h->counters[i].name[0] || strcmp(h->counters[i].name, counter) == 0) {
-            snprintf(h->counters[i].name, sizeof h->counters[i].name, "%s", counter);
-            h->counters[i].value += by;
-            return;
-        }
-    }
+    counters_add(&h->counters, counter, by);
 }
 
 static inline int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (strcmp(h->counters[i].name, counter) == 0) {
-            return h->counters[i].value;
-        }
-    }
-    return 0;
+    return counters_value(&h->counters, counter);
 }
 
 /* A sender: everything it got. */

@@ -10,6 +10,7 @@
 #include "core/base/file.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
+#include "tests/lib/counters.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILES = 16, COUNTERS = 16, LOOK_MS = 5, LOOKS = 6000 };
+enum { FILES = 16, LOOK_MS = 5, LOOKS = 6000 };
 
 /* The host: what it was given, what it says. */
 struct adapter_host {
@@ -36,10 +37,7 @@ struct adapter_host {
     char next_mark[100];
     bool has_mark;
     struct net_timer *answer;
-    struct {
-        char name[32];
-        int64_t value;
-    } counters[COUNTERS];
+    struct counters counters;
 };
 
 static char folder[] = "/tmp/dari-sql-XXXXXX";
@@ -84,23 +82,12 @@ static void answer(void *ctx)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (!h->counters[i].name[0] || strcmp(h->counters[i].name, counter) == 0) {
-            snprintf(h->counters[i].name, sizeof h->counters[i].name, "%s", counter);
-            h->counters[i].value += by;
-            return;
-        }
-    }
+    counters_add(&h->counters, counter, by);
 }
 
 static int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    for (int i = 0; i < COUNTERS; i++) {
-        if (strcmp(h->counters[i].name, counter) == 0) {
-            return h->counters[i].value;
-        }
-    }
-    return 0;
+    return counters_value(&h->counters, counter);
 }
 
 static const char *in_folder(const char *name)

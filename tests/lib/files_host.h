@@ -12,6 +12,7 @@
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/counters.h"
+#include "tests/lib/until.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,7 +40,7 @@ struct kept {
 struct adapter_host {
     struct net_loop *loop;
     struct kept own, *kept;
-    struct net_timer *later, *look;
+    struct net_timer *later;
     struct adapter *adapter;
     struct arena *memory;
     void *options;
@@ -47,8 +48,6 @@ struct adapter_host {
     int count, room, retries; /* room: how many more it takes, -1 any number */
     bool at_once, silent;     /* answers from inside; not at all */
     struct counters counters;
-    bool (*done)(struct adapter_host *);
-    int turns;
     char home[200];
 };
 
@@ -196,25 +195,6 @@ static inline const char *today(struct adapter_host *h, const char *path)
 
 /* ---- running ---- */
 
-static inline void look(void *ctx)
-{
-    struct adapter_host *h = ctx;
-    if (h->done(h) || ++h->turns > 20000) {
-        net_loop_stop(h->loop);
-    } else {
-        net_timer_set(h->look, 1);
-    }
-}
-
-static inline void run_until(struct adapter_host *h, bool (*done)(struct adapter_host *))
-{
-    h->done = done;
-    h->turns = 0;
-    net_timer_set(h->look, 0);
-    net_loop_run(h->loop);
-    assert_true(done(h));
-}
-
 /* begin(h, "match", "*.csv"), or begin(h, NULL): by name and value, ended by NULL; over those that
  * every test has. */
 static inline void set_options(struct adapter_host *h, const char *const *pairs)
@@ -247,6 +227,40 @@ static inline enum err_code begin_with(struct adapter_host *h, struct err *e)
         }                                                                                          \
     } while (0)
 
+/* ---- conditions to wait for ---- */
+
+static int wanted; /* files given to the host */
+
+static inline bool given(void *ctx)
+{
+    return ((struct adapter_host *)ctx)->count >= wanted;
+}
+
+static inline bool nothing_in_working(void *ctx)
+{
+    return given(ctx) && !names_in(ctx, "in/.dari/working")[0];
+}
+
+static inline void run_until_given(struct adapter_host *h, int n)
+{
+    wanted = n;
+    run_until(h->loop, given, h);
+}
+
+static inline void run_until_away(struct adapter_host *h, int n)
+{
+    wanted = n;
+    run_until(h->loop, nothing_in_working, h);
+}
+
+/* For what must not happen. */
+static inline void run_for_a_while(struct adapter_host *h)
+{
+    run_looks(h->loop, 150);
+}
+
+/* ---- from the start to the end ---- */
+
 static inline int host_setup(void **state)
 {
     struct adapter_host *h = calloc(1, sizeof *h);
@@ -255,7 +269,6 @@ static inline int host_setup(void **state)
     h->loop = net_loop_new(NULL);
     h->memory = arena_new(0);
     h->later = net_timer_new(h->loop, host_later, h);
-    h->look = net_timer_new(h->loop, look, h);
     h->room = -1;
     h->kept = &h->own;
     if (!mkdtemp(h->home)) {
@@ -283,7 +296,6 @@ static inline int host_teardown(void **state)
         return -1;
     }
     net_timer_free(&h->later);
-    net_timer_free(&h->look);
     net_loop_free(&h->loop);
     remove_all(h->home);
     arena_free(&h->memory);

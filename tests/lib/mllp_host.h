@@ -10,13 +10,9 @@
 #include "core/base/arena.h"
 #include "core/net/mllp.h"
 #include "core/net/net.h"
+#include "tests/lib/cm.h"
 #include "tests/lib/counters.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/lib/until.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,68 +121,31 @@ static inline void on_connected(void *ctx)
 static const struct net_handlers sender_handlers = {
     .accept = never, .bytes = on_bytes, .closed = on_closed, .connected = on_connected};
 
-/* Runs the loop until `done(ctx)`; gives up, and fails, after 20 seconds. */
-struct until {
-    struct net_loop *loop;
-    struct net_timer *timer;
-    bool (*done)(const void *);
-    const void *ctx;
-    int turns;
-};
-
-static inline void look(void *ctx)
-{
-    struct until *u = ctx;
-    if (u->done(u->ctx) || ++u->turns > 20000) {
-        net_loop_stop(u->loop);
-    } else {
-        net_timer_set(u->timer, 1);
-    }
-}
-
-static inline void run_until(struct net_loop *loop, bool (*done)(const void *), const void *ctx)
-{
-    struct until u = {.loop = loop, .done = done, .ctx = ctx};
-    u.timer = net_timer_new(loop, look, &u);
-    net_timer_set(u.timer, 0);
-    net_loop_run(loop);
-    net_timer_free(&u.timer);
-    assert_true(done(ctx));
-}
-
 static int goal;
 
-static inline bool taken_goal(const void *h)
+static inline bool taken_goal(void *h)
 {
-    return ((const struct adapter_host *)h)->count >= goal;
+    return ((struct adapter_host *)h)->count >= goal;
 }
 
-static inline bool got_goal(const void *s)
+static inline bool got_goal(void *s)
 {
-    return (int)((const struct sender *)s)->got.n >= goal;
+    return (int)((struct sender *)s)->got.n >= goal;
 }
 
-static inline bool is_closed(const void *s)
+static inline bool is_closed(void *s)
 {
-    return ((const struct sender *)s)->closed > 0;
+    return ((struct sender *)s)->closed > 0;
 }
 
-static inline bool is_connected(const void *s)
+static inline bool is_connected(void *s)
 {
-    return ((const struct sender *)s)->connected > 0;
-}
-
-static int turns_left;
-
-static inline bool turned(const void *left)
-{
-    (void)left;
-    return --turns_left < 0;
+    return ((struct sender *)s)->connected > 0;
 }
 
 static const char *counter_wanted;
 
-static inline bool counter_goal(const void *h)
+static inline bool counter_goal(void *h)
 {
     return counted(h, counter_wanted) == goal;
 }
@@ -212,36 +171,33 @@ static inline void until_got(struct sender *s, const char *expected)
     assert_string_equal(s->got.p, expected);
 }
 
-static inline void run_for(struct adapter_host *h, int64_t ms)
-{
-    struct net_timer *t = net_timer_new(h->loop, (void (*)(void *))net_loop_stop, h->loop);
-    net_timer_set(t, ms);
-    net_loop_run(h->loop);
-    net_timer_free(&t);
-}
-
 /* Lets everything happen that is under way: a few empty turns of the loop. */
 static inline void a_moment(struct adapter_host *h)
 {
-    run_for(h, 30);
+    run_for(h->loop, 30);
 }
 
-/* "name=value" pairs end with NULL. */
+/* "name=value" pairs end with NULL; what they do not name has its default, and the port is free. */
+static inline void *options_of(struct adapter_host *h, const char *const *pairs)
+{
+    void *options = arena_alloc(h->memory, adapter_mllp.options_size);
+    option_defaults(adapter_mllp.options, options);
+    option_set(h->memory, option_find(adapter_mllp.options, STR("port")), options, STR("0"), NULL);
+    for (; pairs && *pairs; pairs++) {
+        struct str rest = str_of(*pairs), name;
+        str_next(&rest, '=', &name);
+        const struct option_row *row = option_find(adapter_mllp.options, name);
+        assert_int_equal(option_set(h->memory, row, options, rest, NULL), ERR_NONE);
+    }
+    return options;
+}
+
 static inline void start(struct adapter_host *h, const char *const *pairs)
 {
     struct err e = {0};
     h->loop = net_loop_new(NULL);
     h->memory = arena_new(0);
-    h->options = arena_alloc(h->memory, adapter_mllp.options_size);
-    option_defaults(adapter_mllp.options, h->options);
-    option_set(h->memory, option_find(adapter_mllp.options, STR("port")), h->options, STR("0"), &e);
-    for (; pairs && *pairs; pairs++) {
-        struct str rest = str_of(*pairs), name;
-        str_next(&rest, '=', &name);
-        assert_int_equal(
-            option_set(h->memory, option_find(adapter_mllp.options, name), h->options, rest, &e),
-            ERR_NONE);
-    }
+    h->options = options_of(h, pairs);
     h->room = -1;
     assert_int_equal(adapter_mllp.start(h, h->loop, h->options, &h->adapter, &e), ERR_NONE);
 }

@@ -1,61 +1,14 @@
 /*
  * The folder's logic against a host that the test plays: what is taken and when, in which order,
- * where it ends up, and what is found again after the end at any instruction.
+ * where it ends up.
  */
 #include "tests/lib/files_host.h"
-
-#include <sys/resource.h>
-
-static struct adapter_host *of(void **state)
-{
-    return *state;
-}
-
-/* ---- conditions to wait for ---- */
-
-static int wanted; /* files given to the host */
-
-static bool given(struct adapter_host *h)
-{
-    return h->count >= wanted;
-}
-
-static bool nothing_in_working(struct adapter_host *h)
-{
-    return given(h) && !names_in(h, "in/.dari/working")[0];
-}
-
-static void run_until_given(struct adapter_host *h, int n)
-{
-    wanted = n;
-    run_until(h, given);
-}
-
-static void run_until_away(struct adapter_host *h, int n)
-{
-    wanted = n;
-    run_until(h, nothing_in_working);
-}
-
-/* A number of looks, for what must not happen: counts turns of the loop, not time. */
-static int looks_left;
-static bool looked(struct adapter_host *h)
-{
-    (void)h;
-    return --looks_left <= 0;
-}
-
-static void run_for_a_while(struct adapter_host *h)
-{
-    looks_left = 150;
-    run_until(h, looked);
-}
 
 /* ---- the way of a file ---- */
 
 static void a_file_is_taken_and_archived(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, NULL);
     write_file(h, "in/예약.csv", STR("one"));
     run_until_away(h, 1);
@@ -71,7 +24,7 @@ static void a_file_is_taken_and_archived(void **state)
 
 static void an_answer_from_inside_is_as_good(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     h->at_once = true;
     begin(h, NULL);
     write_file(h, "in/a", STR("one"));
@@ -82,7 +35,7 @@ static void an_answer_from_inside_is_as_good(void **state)
 
 static void nothing_in_the_archive_is_overwritten(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, NULL);
     static const struct str contents[] = {STR_INIT("one"), STR_INIT("two"), STR_INIT("three")};
     for (int i = 0; i < 3; i++) {
@@ -97,7 +50,7 @@ static void nothing_in_the_archive_is_overwritten(void **state)
 
 static void known_content_is_marked_in_the_archive(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, NULL);
     write_file(h, "in/a.csv", STR("one"));
     run_until_away(h, 1);
@@ -109,7 +62,7 @@ static void known_content_is_marked_in_the_archive(void **state)
 
 static void a_refused_file_goes_to_error_with_the_reason(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, NULL);
     for (int i = 1; i <= 2; i++) {
         write_file(h, "in/a.csv", i == 1 ? STR("REFUSE") : STR("REFUSE again"));
@@ -126,7 +79,7 @@ static void a_refused_file_goes_to_error_with_the_reason(void **state)
 
 static void retry_stays_and_comes_again(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     h->retries = 2;
     begin(h, NULL);
     write_file(h, "in/a.csv", STR("RETRY"));
@@ -138,7 +91,7 @@ static void retry_stays_and_comes_again(void **state)
 
 static void a_full_host_gets_it_after_resume(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     h->room = 0;
     begin(h, NULL);
     write_file(h, "in/a.csv", STR("one"));
@@ -151,7 +104,7 @@ static void a_full_host_gets_it_after_resume(void **state)
 
 static void a_batch_reply_is_written(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, "reply", at(h, "replies"));
     write_file(h, "in/batch.hl7", STR("REPLY"));
     run_until_away(h, 1);
@@ -164,7 +117,7 @@ static void a_batch_reply_is_written(void **state)
 
 static void a_file_written_to_while_it_is_read_is_put_aside(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     h->silent = true;
     begin(h, NULL);
     write_file(h, "in/a.csv", STR("one"));
@@ -184,7 +137,7 @@ static void a_file_written_to_while_it_is_read_is_put_aside(void **state)
 /* The first is with the host while the others become something else. */
 static void what_changed_since_the_look_is_not_taken(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     h->silent = true;
     write_file(h, "in/a.csv", STR("one"));
     write_file(h, "in/b.csv", STR("two"));
@@ -207,7 +160,7 @@ static void what_changed_since_the_look_is_not_taken(void **state)
 
 static void names_that_are_not_taken(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, "match", "*.csv|*.tmp|*.part", "complete", "rename");
     static const char *const left[] = {"in/a.csv.tmp", "in/b.part", "in/.c.csv", "in/d.txt",
                                        "in/~$e.csv"};
@@ -225,7 +178,7 @@ static void names_that_are_not_taken(void **state)
 
 static void links_pipes_and_folders_are_left_alone(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     write_file(h, "secret.csv", STR("secret"));
     make_folder(h, "elsewhere");
     write_file(h, "elsewhere/x.csv", STR("secret"));
@@ -244,7 +197,7 @@ static void links_pipes_and_folders_are_left_alone(void **state)
 
 static void a_growing_file_waits_until_it_is_stable(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, "min-age", "60s");
     write_file(h, "in/a.csv", STR("one"));
     run_for_a_while(h);
@@ -255,7 +208,7 @@ static void a_growing_file_waits_until_it_is_stable(void **state)
 
 static void a_renamed_file_is_taken_at_once(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, "complete", "rename", "scan", "1h"); /* so it is inotify that tells */
     run_for_a_while(h);
     write_file(h, "in/a.csv.tmp", STR("one"));
@@ -267,7 +220,7 @@ static void a_renamed_file_is_taken_at_once(void **state)
 
 static void a_control_file_releases_and_goes(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     begin(h, "complete", "control", "match", "*.csv");
     write_file(h, "in/a.csv", STR("one"));
     write_file(h, "in/b.csv", STR("two"));
@@ -285,7 +238,7 @@ static void a_control_file_releases_and_goes(void **state)
 
 static void order(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     static const char *const names[] = {"c.csv", "a.csv", "b.csv"};
     for (int i = 0; i < 3; i++) {
         char path[32];
@@ -303,7 +256,7 @@ static void order(void **state)
 
 static void folders_below(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     make_folder(h, "in/2026/03");
     make_folder(h, "in/1/2/3");
     make_folder(h, "in/.hidden");
@@ -312,8 +265,7 @@ static void folders_below(void **state)
     write_file(h, "in/1/2/3/deep.csv", STR("deep"));
     write_file(h, "in/.hidden/c.csv", STR("hidden"));
     begin(h, "recursive", "yes", "max-depth", "2", "work", at(h, "in/own"));
-    wanted = 2;
-    run_until(h, given);
+    run_until_given(h, 2);
     run_for_a_while(h);
     assert_int_equal(h->count, 2); /* neither hidden nor deep, nor our own folders */
     assert_string_equal(h->given[0].name, "2026/03/a.csv");
@@ -324,7 +276,7 @@ static void folders_below(void **state)
 
 static void strange_names(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     char longest[260] = "in/";
     begin(h, "complete", "rename");
     for (size_t i = 3; i < 3 + 252; i += 3) {
@@ -343,7 +295,7 @@ static void strange_names(void **state)
 
 static void a_file_that_is_too_large_is_refused(void **state)
 {
-    struct adapter_host *h = of(state);
+    struct adapter_host *h = *state;
     char *big = calloc(1, 2000);
     begin(h, "complete", "rename", "max-file", "1k");
     write_file(h, "in/big.csv", (struct str){big, 2000});
@@ -354,323 +306,6 @@ static void a_file_that_is_too_large_is_refused(void **state)
     assert_same(text_of(h, "in/.dari/error/big.csv.problem.txt"),
                 STR("it is larger than max-file\n"), "reason");
     free(big);
-}
-
-/* ---- the end at any instruction ---- */
-
-static void what_was_claimed_is_submitted_again(void **state)
-{
-    struct adapter_host *h = of(state);
-    h->silent = true;
-    begin(h, NULL);
-    write_file(h, "in/a.csv", STR("one"));
-    run_until_given(h, 1);
-    stop_at_once(h);
-    assert_string_equal(names_in(h, "in"), "");
-    h->silent = false;
-    begin(h, NULL);
-    run_until_away(h, 2);
-    assert_string_equal(h->given[1].name, "a.csv");
-    assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "a.csv");
-}
-
-static void jobs_of_before_come_first_and_in_order(void **state)
-{
-    struct adapter_host *h = of(state);
-    make_folder(h, "in/.dari/working/0000000000000002/in/sub");
-    make_folder(h, "in/.dari/working/0000000000000001/in");
-    write_file(h, "in/.dari/working/0000000000000002/in/sub/b", STR("two"));
-    write_file(h, "in/.dari/working/0000000000000001/in/z", STR("one"));
-    write_file(h, "in/a", STR("three"));
-    begin(h, "complete", "rename");
-    run_until_away(h, 3);
-    assert_string_equal(h->given[0].name, "z");
-    assert_string_equal(h->given[1].name, "sub/b");
-    assert_string_equal(h->given[2].name, "a");
-}
-
-/* Each state that a claim can be left in. */
-static void half_a_claim(void **state)
-{
-    struct adapter_host *h = of(state);
-    make_folder(h, "in/.dari/working/0000000000000001");        /* nothing but the folder */
-    make_folder(h, "in/.dari/working/0000000000000002/in/sub"); /* not renamed yet */
-    make_folder(h, "in/.dari/working/0000000000000003/in");     /* control renamed, file not */
-    make_folder(h, "in/.dari/working/0000000000000003/control");
-    write_file(h, "in/.dari/working/0000000000000003/control/a.csv", STR(""));
-    write_file(h, "in/a.csv", STR("one"));
-    make_folder(h, "in/.dari/working/0000000000000004/in"); /* the same, and the file is gone */
-    make_folder(h, "in/.dari/working/0000000000000004/control");
-    write_file(h, "in/.dari/working/0000000000000004/control/gone.csv", STR(""));
-    make_folder(h, "in/.dari/working/0000000000000005/in"); /* both renamed */
-    make_folder(h, "in/.dari/working/0000000000000005/control");
-    write_file(h, "in/.dari/working/0000000000000005/control/b.csv", STR(""));
-    write_file(h, "in/.dari/working/0000000000000005/in/b.csv", STR("two"));
-    begin(h, "complete", "control");
-    run_until_away(h, 2);
-    assert_string_equal(h->given[0].name, "a.csv");
-    assert_string_equal(h->given[1].name, "b.csv");
-    assert_string_equal(names_in(h, "in"), "");
-}
-
-/* Ended after the problem was written and before the file was moved. */
-static void half_a_refusal(void **state)
-{
-    struct adapter_host *h = of(state);
-    make_folder(h, "in/.dari/error");
-    write_file(h, "in/.dari/error/a.csv.problem.txt", STR("row 3: no chart number\n"));
-    begin(h, NULL);
-    write_file(h, "in/a.csv", STR("REFUSE"));
-    run_until_away(h, 1);
-    assert_string_equal(names_in(h, "in/.dari/error"), "a.csv a.csv.problem.txt");
-}
-
-/* Somebody cleared the working folder: there is nothing to put away, and no reason to stop. */
-static void a_claimed_file_that_vanished_is_let_go(void **state)
-{
-    struct adapter_host *h = of(state);
-    h->silent = true;
-    begin(h, "complete", "rename");
-    write_file(h, "in/a.csv", STR("one"));
-    run_until_given(h, 1);
-    const char *job = names_in(h, "in/.dari/working");
-    assert_int_equal(unlink(at(h, arena_printf(h->memory, "in/.dari/working/%s/in/a.csv", job))),
-                     0);
-    host_answer(h, &h->given[0]);
-    run_until_away(h, 1);
-    assert_int_equal(counted(h, "troubles"), 0);
-}
-
-static void draining_takes_nothing_new(void **state)
-{
-    struct adapter_host *h = of(state);
-    h->silent = true;
-    begin(h, "complete", "rename");
-    write_file(h, "in/a.csv", STR("one"));
-    run_until_given(h, 1);
-    adapter_files.drain(h->adapter);
-    write_file(h, "in/b.csv", STR("two"));
-    host_answer(h, &h->given[0]);
-    run_until_away(h, 1);
-    run_for_a_while(h);
-    assert_int_equal(h->count, 1);
-    assert_true(there(h, "in/b.csv"));
-}
-
-/* ---- conditions ---- */
-
-static bool so_many_troubles(struct adapter_host *h)
-{
-    return counted(h, "troubles") >= wanted;
-}
-
-static void a_folder_that_is_away_is_waited_for(void **state)
-{
-    struct adapter_host *h = of(state);
-    assert_int_equal(rmdir(at(h, "in")), 0);
-    begin(h, "complete", "rename");
-    wanted = 1;
-    run_until(h, so_many_troubles);
-    run_for_a_while(h);
-    assert_int_equal(counted(h, "troubles"), 1); /* said once */
-    make_folder(h, "in");
-    write_file(h, "in/a.csv", STR("one"));
-    run_until_away(h, 1);
-    assert_int_equal(rename(at(h, "in"), at(h, "away")), 0);
-    wanted = 2;
-    run_until(h, so_many_troubles);
-    run_for_a_while(h);
-    assert_int_equal(counted(h, "troubles"), 2);
-    assert_int_equal(rename(at(h, "away"), at(h, "in")), 0);
-    write_file(h, "in/b.csv", STR("two"));
-    run_until_away(h, 2);
-}
-
-static bool one_trouble(struct adapter_host *h)
-{
-    return counted(h, "troubles") == 1;
-}
-
-/* Root reads everything, so the test becomes somebody else; teardown becomes root again. */
-static void become_nobody(struct adapter_host *h)
-{
-    enum { NOBODY = 65534 };
-    if (geteuid() == 0) {
-        assert_int_equal(chown(h->home, NOBODY, NOBODY), 0);
-        assert_int_equal(chown(at(h, "in"), NOBODY, NOBODY), 0);
-        assert_int_equal(seteuid(NOBODY), 0);
-    }
-}
-
-static void a_file_that_cannot_be_opened_holds_nothing_up(void **state)
-{
-    struct adapter_host *h = of(state);
-    become_nobody(h);
-    write_file(h, "in/a.csv", STR("one"));
-    write_file(h, "in/b.csv", STR("two"));
-    assert_int_equal(chmod(at(h, "in/a.csv"), 0), 0);
-    begin(h, "complete", "rename");
-    run_until_given(h, 1);
-    run_until(h, one_trouble);
-    run_for_a_while(h);
-    assert_string_equal(h->given[0].name, "b.csv");
-    assert_int_equal(h->count, 1);
-    assert_int_equal(counted(h, "troubles"), 1);
-    assert_int_equal(chmod(at(h, "in/a.csv"), 0644), 0);
-    run_until_away(h, 2);
-}
-
-/* What comes back is another disk, without our folders. */
-static void our_folders_are_made_again(void **state)
-{
-    struct adapter_host *h = of(state);
-    begin(h, "complete", "rename");
-    write_file(h, "in/a.csv", STR("one"));
-    run_until_away(h, 1);
-    assert_int_equal(rename(at(h, "in/.dari"), at(h, "gone")), 0);
-    write_file(h, "in/b.csv", STR("two"));
-    run_until_away(h, 2);
-    assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "b.csv");
-}
-
-static void an_archive_that_cannot_be_written_holds_nothing_up(void **state)
-{
-    struct adapter_host *h = of(state);
-    write_file(h, "archive", STR("in the way"));
-    begin(h, "complete", "rename", "archive", at(h, "archive"));
-    write_file(h, "in/a.csv", STR("one"));
-    write_file(h, "in/b.csv", STR("two"));
-    run_until_given(h, 2);
-    run_for_a_while(h);
-    assert_int_equal(h->count, 2); /* taken once each, and kept */
-    assert_int_equal(counted(h, "troubles"), 1);
-    assert_int_equal(counted(h, "archived"), 0);
-    assert_int_equal(unlink(at(h, "archive")), 0);
-    run_until_away(h, 2);
-    assert_string_equal(names_in(h, today(h, "archive")), "a.csv b.csv");
-}
-
-/* ---- options ---- */
-
-static void wrong_options_are_named(void **state)
-{
-    struct adapter_host *h = of(state);
-    static const struct {
-        const char *option, *value, *says;
-    } rows[] = {{"folder", "", "give folder"},
-                {"url", "sftp://a@b/c/", "give folder"},
-                {"order", "size", "order must be"},
-                {"complete", "maybe", "complete must be"},
-                {"control", "a/b", "control is"},
-                {"match", "*.csv|", "match: an empty pattern"},
-                {"exclude", "[a", "exclude: a [ without"}};
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct err e = {0};
-        struct problems p = {0};
-        set_options(h, (const char *const[]){rows[i].option, rows[i].value, NULL});
-        assert_row(begin_with(h, &e) == ERR_CONFIG, rows[i].option);
-        assert_row(strstr(e.msg, rows[i].says) != NULL, rows[i].says);
-        adapter_files.check(h->options, "dari.xml", 7, &p);
-        assert_row(p.count == 1 && strstr(p.text, "dari.xml:7: ") && strstr(p.text, rows[i].says),
-                   rows[i].says);
-        problems_release(&p);
-    }
-}
-
-static void wrong_urls_are_named(void **state)
-{
-    struct adapter_host *h = of(state);
-    static const struct {
-        const char *url, *option, *value, *says;
-    } rows[] = {{"http://a@b/c/", "key", "k", "url must be like"},
-                {"sftp://a:s3cret@b/c/", "key", "k", "must not hold a password"},
-                {"sftp://b/c/", "key", "k", "needs the user"},
-                {"sftp://a@b/c/?x=1", "key", "k", "question mark"},
-                {"sftp://a@b/c/", "key", "", "needs key"},
-                {"sftp://a@b/c/", "known-hosts", "", "needs known-hosts"},
-                {"sftp://a@b/c/", "work", "", "needs work"},
-                {"sftp://a@b/c/", "remote-after", "burn", "remote-after must be"},
-                {"sftp://a@b/c/", "remote-archive", "../up", "remote-archive is"},
-                {"sftp://a@b/c/", "remote-archive", "/abs", "remote-archive is"}};
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct err e = {0};
-        set_options(h,
-                    (const char *const[]){"folder", "", "url", rows[i].url, "work", "w", "key", "k",
-                                          "known-hosts", "h", rows[i].option, rows[i].value, NULL});
-        assert_row(begin_with(h, &e) == ERR_CONFIG, rows[i].says);
-        assert_row(strstr(e.msg, rows[i].says) != NULL, e.msg);
-        assert_null(strstr(e.msg, "s3cret"));
-    }
-    struct problems p = {0};
-    set_options(h, (const char *const[]){"folder", "", "url", "sftp://a@b/c/", "work", "w", "key",
-                                         at(h, "none"), "known-hosts", at(h, "in"), NULL});
-    adapter_files.surroundings(h->options, "dari.xml", 7, &p);
-    assert_int_equal(p.count, 1);
-    assert_non_null(strstr(p.text, "dari.xml:7: key: "));
-    problems_release(&p);
-}
-
-static void dari_check_misses_the_folder(void **state)
-{
-    struct adapter_host *h = of(state);
-    struct problems p = {0};
-    set_options(h, (const char *const[]){"folder", at(h, "none"), NULL});
-    adapter_files.check(h->options, "dari.xml", 7, &p);
-    assert_int_equal(p.count, 0);
-    adapter_files.surroundings(h->options, "dari.xml", 7, &p);
-    assert_int_equal(p.count, 1);
-    assert_non_null(strstr(p.text, "dari.xml:7: folder: "));
-    problems_release(&p);
-}
-
-static void two_feeds_do_not_share_a_work_folder(void **state)
-{
-    struct adapter_host *h = of(state);
-    struct adapter *second;
-    struct err e = {0};
-    begin(h, NULL);
-    assert_int_equal(adapter_files.start(h, h->loop, h->options, &second, &e), ERR_CONFIG);
-    assert_non_null(strstr(e.msg, "another feed"));
-}
-
-static void work_must_be_on_the_same_file_system(void **state)
-{
-    struct adapter_host *h = of(state);
-    struct stat here, shm;
-    char work[] = "/dev/shm/dari-files-XXXXXX";
-    if (stat(h->home, &here) != 0 || stat("/dev/shm", &shm) != 0 || here.st_dev == shm.st_dev ||
-        !mkdtemp(work)) {
-        skip();
-    }
-    struct err e = {0};
-    set_options(h, (const char *const[]){"work", work, NULL});
-    enum err_code code = begin_with(h, &e);
-    remove_all(work);
-    assert_int_equal(code, ERR_CONFIG);
-    assert_non_null(strstr(e.msg, "another file system"));
-}
-
-/* Copied, synced, then removed; the archive may be anywhere. */
-static void the_archive_may_be_on_another_file_system(void **state)
-{
-    struct adapter_host *h = of(state);
-    struct stat here, shm;
-    char archive[] = "/dev/shm/dari-files-XXXXXX";
-    if (stat(h->home, &here) != 0 || stat("/dev/shm", &shm) != 0 || here.st_dev == shm.st_dev ||
-        !mkdtemp(archive)) {
-        skip();
-    }
-    begin(h, "complete", "rename", "archive", archive);
-    for (int i = 0; i < 2; i++) {
-        write_file(h, "in/a.csv", i ? STR("two") : STR("one"));
-        run_until_away(h, i + 1);
-    }
-    char command[200];
-    snprintf(command, sizeof command, "cat %s/*/a.csv %s/*/a.csv.2 | grep -qx onetwo", archive,
-             archive);
-    int found = system(command);
-    remove_all(archive);
-    assert_int_equal(found, 0);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, host_setup, host_teardown)
@@ -697,22 +332,6 @@ int main(void)
         TEST(folders_below),
         TEST(strange_names),
         TEST(a_file_that_is_too_large_is_refused),
-        TEST(what_was_claimed_is_submitted_again),
-        TEST(jobs_of_before_come_first_and_in_order),
-        TEST(half_a_claim),
-        TEST(half_a_refusal),
-        TEST(a_claimed_file_that_vanished_is_let_go),
-        TEST(draining_takes_nothing_new),
-        TEST(a_folder_that_is_away_is_waited_for),
-        TEST(a_file_that_cannot_be_opened_holds_nothing_up),
-        TEST(our_folders_are_made_again),
-        TEST(an_archive_that_cannot_be_written_holds_nothing_up),
-        TEST(wrong_options_are_named),
-        TEST(wrong_urls_are_named),
-        TEST(dari_check_misses_the_folder),
-        TEST(two_feeds_do_not_share_a_work_folder),
-        TEST(work_must_be_on_the_same_file_system),
-        TEST(the_archive_may_be_on_another_file_system),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

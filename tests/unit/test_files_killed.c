@@ -29,8 +29,9 @@ static void lay_out(struct adapter_host *h)
     }
 }
 
-static bool all_away(struct adapter_host *h)
+static bool all_away(void *ctx)
 {
+    struct adapter_host *h = ctx;
     return !there(h, "in/a.csv") && !there(h, "in/b/c.csv") && !there(h, "in/d.csv") &&
            !there(h, "in/e.csv") && !there(h, "in/f.hl7") && there(h, "in/.dari/working") &&
            !names_in(h, "in/.dari/working")[0];
@@ -44,7 +45,7 @@ static void go(struct adapter_host *h)
     set_options(h, (const char *const[]){"complete", "control", "recursive", "yes", "scan", "10ms",
                                          "retry", "10ms", NULL});
     if (begin_with(h, NULL) == ERR_NONE) {
-        run_until(h, all_away);
+        run_until(h->loop, all_away, h);
     }
     dup2(log, STDERR_FILENO);
     close(log);
@@ -113,7 +114,6 @@ static bool killed_run(struct adapter_host *h, int k)
         }
         raise(SIGSTOP);
         h->loop = net_loop_new(NULL); /* an epoll descriptor must not be shared */
-        h->look = net_timer_new(h->loop, look, h);
         h->later = net_timer_new(h->loop, host_later, h);
         go(h);
         _exit(0);

@@ -7,18 +7,16 @@
 #include <zip.h>
 #include <zlib.h>
 
-static int wanted;
-
-static bool away(struct adapter_host *h)
+static bool all_gone(void *ctx)
 {
-    const char *left = names_in(h, "in");
-    return h->count >= wanted && !left[0] && !names_in(h, "in/.dari/working")[0];
+    struct adapter_host *h = ctx;
+    return nothing_in_working(h) && !names_in(h, "in")[0];
 }
 
-static void run_until_away(struct adapter_host *h, int n)
+static void run_until_gone(struct adapter_host *h, int n)
 {
     wanted = n;
-    run_until(h, away);
+    run_until(h->loop, all_gone, h);
 }
 
 /* ---- making archives ---- */
@@ -78,7 +76,7 @@ static void gzip_is_unpacked_and_the_original_archived(void **state)
     gzip_append(h, "a.csv.gz", STR("two"), 1); /* streams may follow each other */
     assert_int_equal(rename(at(h, "a.csv.gz"), at(h, "in/a.csv.gz")), 0);
     begin(h, "complete", "rename");
-    run_until_away(h, 1);
+    run_until_gone(h, 1);
     assert_string_equal(h->given[0].name, "a.csv.gz:a.csv");
     assert_string_equal(h->given[0].content, "onetwo");
     assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "a.csv.gz");
@@ -91,7 +89,7 @@ static void each_member_of_a_zip_is_submitted(void **state)
         {"예약.csv", "one"}, {"\xc8\xab\xb1\xe6\xb5\xbf.csv", "two"}, {"c.csv", ""}};
     zip_of(h, "in/x.ZIP", members, COUNT(members));
     begin(h, "complete", "rename");
-    run_until_away(h, 3);
+    run_until_gone(h, 3);
     assert_string_equal(h->given[0].name, "x.ZIP:예약.csv");
     assert_string_equal(h->given[1].name, "x.ZIP:홍길동.csv"); /* as a Korean Windows writes it */
     assert_string_equal(h->given[1].content, "two");
@@ -105,7 +103,7 @@ static void a_refused_member_does_not_hold_up_the_others(void **state)
     const struct member members[] = {{"a", "one"}, {"b", "REFUSE"}, {"c", "three"}};
     zip_of(h, "in/x.zip", members, COUNT(members));
     begin(h, "complete", "rename");
-    run_until_away(h, 3);
+    run_until_gone(h, 3);
     assert_string_equal(h->given[2].content, "three");
     assert_same(text_of(h, "in/.dari/error/x.zip.problem.txt"),
                 STR("part 2: row 3: no chart number\n"), "problem");
@@ -119,7 +117,7 @@ static void all_known_is_a_duplicate(void **state)
     begin(h, "complete", "rename");
     for (int i = 1; i <= 2; i++) {
         zip_of(h, "in/x.zip", members, COUNT(members));
-        run_until_away(h, 2 * i);
+        run_until_gone(h, 2 * i);
     }
     assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "x.zip x.zip.duplicate");
 }
@@ -136,15 +134,10 @@ static void a_workbook_is_not_unpacked(void **state)
     zip_end(h, z, "in/x.zip");
     assert_int_equal(rename(at(h, "book.xlsx"), at(h, "in/book.xlsx")), 0);
     begin(h, "complete", "rename");
-    run_until_away(h, 2);
+    run_until_gone(h, 2);
     assert_string_equal(h->given[0].name, "book.xlsx");
     assert_string_equal(h->given[1].name, "x.zip:book.xlsx");
     assert_int_equal(h->given[0].size, h->given[1].size);
-}
-
-static bool one_given(struct adapter_host *h)
-{
-    return h->count == 1;
 }
 
 static void after_the_end_it_is_unpacked_again(void **state)
@@ -154,12 +147,12 @@ static void after_the_end_it_is_unpacked_again(void **state)
     zip_of(h, "in/x.zip", members, COUNT(members));
     h->silent = true;
     begin(h, "complete", "rename");
-    run_until(h, one_given);
+    run_until_given(h, 1);
     host_answer(h, &h->given[0]);
     stop_at_once(h);
     h->silent = false;
     begin(h, "complete", "rename");
-    run_until_away(h, 3);
+    run_until_gone(h, 3);
     assert_int_equal(h->given[h->count - 2].outcome, ADAPTER_KNOWN);
     assert_int_equal(h->given[h->count - 1].outcome, ADAPTER_TAKEN);
     assert_string_equal(names_in(h, today(h, "in/.dari/archive")), "x.zip");
@@ -171,21 +164,15 @@ static void unpack_may_be_off(void **state)
     const struct member members[] = {{"a", "one"}};
     zip_of(h, "in/x.zip", members, 1);
     begin(h, "complete", "rename", "unpack", "no");
-    run_until_away(h, 1);
+    run_until_gone(h, 1);
     assert_string_equal(h->given[0].name, "x.zip");
 }
 
-static bool unpacking(struct adapter_host *h)
+static bool unpacking(void *ctx)
 {
+    struct adapter_host *h = ctx;
     const char *job = names_in(h, "in/.dari/working");
     return job[0] && there(h, arena_printf(h->memory, "in/.dari/working/%s/out", job));
-}
-
-static int turns_left;
-static bool a_while(struct adapter_host *h)
-{
-    (void)h;
-    return --turns_left <= 0;
 }
 
 static void draining_in_the_middle_refuses_nothing(void **state)
@@ -194,14 +181,13 @@ static void draining_in_the_middle_refuses_nothing(void **state)
     gzip_append(h, "a.csv.gz", STR("one"), 4000000);
     assert_int_equal(rename(at(h, "a.csv.gz"), at(h, "in/a.csv.gz")), 0);
     begin(h, "complete", "rename", "max-ratio", "1000000");
-    run_until(h, unpacking);
+    run_until(h->loop, unpacking, h);
     adapter_files.drain(h->adapter);
-    turns_left = 100;
-    run_until(h, a_while);
+    run_looks(h->loop, 100);
     assert_string_equal(names_in(h, "in/.dari/error"), "");
     stop_at_once(h);
     begin(h, "complete", "rename", "max-ratio", "1000000");
-    run_until_away(h, 1);
+    run_until_gone(h, 1);
     assert_int_equal(h->given[0].size, 12000000);
 }
 
@@ -362,7 +348,7 @@ static void hostile_archives_are_refused(void **state)
         rows[i].make(h);
         write_file(h, "in/z.csv", str_of(arena_printf(h->memory, "next %zu", i)));
         begin(h, "complete", "rename", rows[i].option, rows[i].value);
-        run_until_away(h, (int)i + 1); /* nothing of it, but the next file */
+        run_until_gone(h, (int)i + 1); /* nothing of it, but the next file */
         assert_row(h->count == (int)i + 1 && strncmp(h->given[i].content, "next", 4) == 0,
                    rows[i].says);
         const char *errors = names_in(h, "in/.dari/error");

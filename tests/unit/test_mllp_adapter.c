@@ -1,10 +1,5 @@
-/* The MLLP adapter against a host that tests/lib/mllp_host.h plays: messages, replies, limits, TLS.
- */
+/* The MLLP adapter against a host that tests/lib/mllp_host.h plays: messages and replies. */
 #include "tests/lib/mllp_host.h"
-
-#include "core/base/file.h"
-#include "core/net/secure.h"
-#include "tests/lib/certs.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -82,8 +77,7 @@ static void any_cut_gives_the_same_messages(void **state)
             size_t to = cut > n ? at + 1 : at == 0 && cut ? cut : n;
             net_send(s.conn, (struct str){stream + at, to - at});
             at = to;
-            turns_left = 3; /* sent, received, handed over: no piece meets the next one */
-            run_until(h.loop, turned, &turns_left);
+            run_looks(h.loop, 3); /* sent, received, handed over: no piece meets the next one */
         }
         until_got(&s, FRAME("first") FRAME("sec\x1cond")); /* the empty one had an empty reply */
         until_taken(&h, 3);
@@ -124,8 +118,7 @@ static void connections_do_not_mix(void **state)
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 2; k++) {
             net_send(s[k].conn, str_of(parts[k][i]));
-            turns_left = 3;
-            run_until(h.loop, turned, &turns_left);
+            run_looks(h.loop, 3);
         }
     }
     until_got(&s[0], FRAME("one"));
@@ -218,83 +211,6 @@ static void the_refused_message_is_offered_first(void **state)
     arena_free(&h.memory);
 }
 
-static void the_window_bounds_what_one_connection_has_under_way(void **state)
-{
-    (void)state;
-    const char *options[] = {"window=2", NULL};
-    struct adapter_host h = {0};
-    struct sender s;
-    start(&h, options);
-    dial(&s, &h, NULL);
-    net_send(s.conn, STR(FRAME("1") FRAME("2") FRAME("3")));
-    until_taken(&h, 2);
-    a_moment(&h);
-    assert_int_equal(h.count, 2);
-    answer(&h, 1, "B"); /* out of order: still two places taken */
-    a_moment(&h);
-    assert_int_equal(h.count, 2);
-    answer(&h, 0, "A");
-    until_taken(&h, 3);
-    answer(&h, 2, "C");
-    until_got(&s, FRAME("A") FRAME("B") FRAME("C"));
-    finish(&h, &s, 1);
-}
-
-/* Unfinished messages fill the memory: still one after the other is let through. */
-static void full_memory_lets_one_message_through_at_a_time(void **state)
-{
-    (void)state;
-    const char *options[] = {"max-message=100k", "max-in-flight=100k", NULL};
-    struct adapter_host h = {.at_once = true};
-    struct sender s[4];
-    char part[60 * 1024];
-    start(&h, options);
-    memset(part, 'x', sizeof part);
-    for (int i = 0; i < 4; i++) {
-        dial(&s[i], &h, NULL);
-        net_send(s[i].conn, STR("\x0b"));
-        net_send(s[i].conn, (struct str){part, sizeof part});
-    }
-    until_counted(&h, "memory_full", 1);
-    for (int i = 0; i < 4; i++) {
-        net_send(s[i].conn, (struct str){part, 30 * 1024});
-        net_send(s[i].conn, STR("\x1c\r"));
-    }
-    until_taken(&h, 4);
-    for (int i = 0; i < 4; i++) {
-        assert_int_equal(h.taken[i].size, 90 * 1024);
-        goal = 90 * 1024 + 3;
-        run_until(h.loop, got_goal, &s[i]);
-    }
-    finish(&h, s, 4);
-}
-
-/* While all others wait for its end, a message may not drip for ten stall-timeouts. */
-static void full_memory_has_no_patience_with_a_message_that_drips(void **state)
-{
-    (void)state;
-    const char *options[] = {"max-message=100k", "max-in-flight=100k", "stall-timeout=500ms", NULL};
-    struct adapter_host h = {.at_once = true};
-    struct sender s[2];
-    static char part[60 * 1024];
-    start(&h, options);
-    memset(part, 'x', sizeof part);
-    for (int i = 0; i < 2; i++) {
-        dial(&s[i], &h, NULL);
-        net_send(s[i].conn, STR("\x0b"));
-        net_send(s[i].conn, (struct str){part, sizeof part});
-    }
-    until_counted(&h, "memory_full", 1);
-    for (int i = 0; i < 60 && counted(&h, "connections_refused") == 0; i++) {
-        for (int k = 0; k < 2; k++) {
-            net_send(s[k].conn, STR("x"));
-        }
-        run_for(&h, 50); /* 3 s in all, and ten stall-timeouts are 5 */
-    }
-    assert_int_equal(counted(&h, "connections_refused"), 1);
-    finish(&h, s, 2);
-}
-
 /* A plain socket that vanishes with a reset, as a killed sender with unread bytes does. */
 static int dial_raw(const struct adapter_host *h)
 {
@@ -350,103 +266,6 @@ static void a_peer_that_has_finished_sending_gets_its_replies(void **state)
     finish(&h, &s, 1);
 }
 
-/* F64 */
-static void connections_are_limited_in_all_and_by_address(void **state)
-{
-    (void)state;
-    const char *const cases[] = {"max-connections=2", "max-per-address=2"};
-    for (size_t i = 0; i < 2; i++) {
-        const char *options[] = {cases[i], NULL};
-        struct adapter_host h = {.at_once = true};
-        struct sender s[4];
-        start(&h, options);
-        dial(&s[0], &h, NULL);
-        dial(&s[1], &h, NULL);
-        until_counted(&h, "connections", 2);
-        dial(&s[2], &h, NULL);
-        run_until(h.loop, is_closed, &s[2]);
-        assert_int_equal(counted(&h, "connections_refused"), 1);
-        net_close(s[0].conn, true);
-        until_counted(&h, "connections", 1);
-        dial(&s[3], &h, NULL); /* a place is free again */
-        net_send(s[3].conn, STR(FRAME("x")));
-        until_got(&s[3], FRAME("x"));
-        finish(&h, s, 4);
-    }
-}
-
-/* F65, F67 */
-static void the_silent_and_the_stuck_are_closed(void **state)
-{
-    (void)state;
-    const struct {
-        const char *option, *says;
-        int refused;
-    } cases[] = {{"idle-timeout=40ms", "", 0}, {"stall-timeout=40ms", "\x0bMSH|", 1}};
-    for (size_t i = 0; i < 2; i++) {
-        const char *options[] = {cases[i].option, NULL};
-        struct adapter_host h = {.at_once = true};
-        struct sender s;
-        start(&h, options);
-        dial(&s, &h, NULL);
-        net_send(s.conn, STR(FRAME("x")));
-        net_send(s.conn, str_of(cases[i].says));
-        run_until(h.loop, is_closed, &s);
-        assert_string_equal(s.got.p, FRAME("x"));
-        assert_int_equal(counted(&h, "connections_refused"), cases[i].refused);
-        finish(&h, &s, 1);
-    }
-}
-
-/* While the host is full nobody is to blame for an unfinished message. */
-static void a_peer_that_we_keep_waiting_is_not_stuck(void **state)
-{
-    (void)state;
-    const char *options[] = {"stall-timeout=1s", "idle-timeout=1s", NULL};
-    struct adapter_host h = {0};
-    struct sender s;
-    start(&h, options);
-    dial(&s, &h, NULL);
-    h.room = 0;
-    net_send(s.conn, STR(FRAME("1") "\x0bpart"));
-    run_for(&h, 1300);
-    assert_int_equal(counted(&h, "connections"), 1);
-    h.room = -1;
-    h.at_once = true;
-    adapter_mllp.resume(h.adapter);
-    run_for(&h, 300); /* time enough to look after the peers once */
-    assert_int_equal(counted(&h, "connections"), 1);
-    net_send(s.conn, STR(" two\x1c\r"));
-    until_got(&s, FRAME("1") FRAME("part two"));
-    finish(&h, &s, 1);
-}
-
-/* Sends and never reads: its replies pile up to a limit, then it is not read, then closed. */
-static void a_peer_that_does_not_read_its_replies_is_closed(void **state)
-{
-    (void)state;
-    const char *options[] = {"stall-timeout=50ms", NULL};
-    static char reply[900 * 1024];
-    struct adapter_host h = {0};
-    struct sender s;
-    start(&h, options);
-    dial(&s, &h, NULL);
-    run_until(h.loop, is_connected, &s);
-    net_pause(s.conn, true);
-    memset(reply, 'r', sizeof reply);
-    for (int i = 0; i < 40; i++) {
-        net_send(s.conn, STR(FRAME("m")));
-    }
-    until_taken(&h, 40);
-    for (int i = 0; i < 40; i++) {
-        adapter_mllp.reply(h.adapter, h.taken[i].ticket, (struct str){reply, sizeof reply});
-    }
-    net_send(s.conn, STR(FRAME("one more")));
-    until_counted(&h, "connections_refused", 1);
-    assert_int_equal(h.count, 40);
-    finish(&h, &s, 1);
-}
-
 static void draining_answers_what_is_under_way_and_takes_nothing_new(void **state)
 {
     (void)state;
@@ -475,147 +294,6 @@ static void draining_answers_what_is_under_way_and_takes_nothing_new(void **stat
     finish(&h, s, 3);
 }
 
-struct mllp_files {
-    const char *cert, *key;
-};
-
-/* F60, F61 */
-static void tls_with_a_required_certificate(void **state)
-{
-    (void)state;
-    struct certs c;
-    char cert[128], key[128], ca[128];
-    assert_true(certs_make(&c));
-    snprintf(cert, sizeof cert, "cert=%s", c.server_cert);
-    snprintf(key, sizeof key, "key=%s", c.server_key);
-    snprintf(ca, sizeof ca, "ca=%s", c.ca);
-    const char *options[] = {"tls=yes", cert, key, ca, "clients=required", NULL};
-    struct net_tls_files known = {.cert = c.client_cert, .key = c.client_key, .ca = c.ca};
-    struct net_tls_files unknown = {.ca = c.ca};
-    struct tls *with = NULL, *without = NULL;
-    assert_int_equal(net_tls_client(&known, &with, NULL), ERR_NONE);
-    assert_int_equal(net_tls_client(&unknown, &without, NULL), ERR_NONE);
-    struct adapter_host h = {.at_once = true};
-    struct sender s[3];
-    start(&h, options);
-    dial(&s[0], &h, with);
-    net_send(s[0].conn, STR(FRAME("secret")));
-    until_got(&s[0], FRAME("secret"));
-    dial(&s[1], &h, without);
-    run_until(h.loop, is_closed, &s[1]);
-    dial(&s[2], &h, NULL);
-    net_send(s[2].conn, STR(FRAME("plain")));
-    run_until(h.loop, is_closed, &s[2]);
-    until_counted(&h, "connections_refused", 2);
-    assert_int_equal(h.count, 1);
-    finish(&h, s, 3);
-    net_tls_free(&with);
-    net_tls_free(&without);
-    certs_remove(&c);
-}
-
-static void *with_certificate(struct adapter_host *h, const struct mllp_files *f)
-{
-    void *options = arena_alloc(h->memory, adapter_mllp.options_size);
-    const struct {
-        const char *name, *value;
-    } set[] = {{"port", "0"}, {"tls", "yes"}, {"cert", f->cert}, {"key", f->key}};
-    option_defaults(adapter_mllp.options, options);
-    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
-        assert_int_equal(option_set(h->memory,
-                                    option_find(adapter_mllp.options, str_of(set[i].name)), options,
-                                    str_of(set[i].value), NULL),
-                         ERR_NONE);
-    }
-    return options;
-}
-
-static void another_certificate_is_for_new_connections(void **state)
-{
-    (void)state;
-    struct certs c;
-    char cert[128], key[128];
-    struct err e = {0};
-    struct problems p = {0};
-    assert_true(certs_make(&c));
-    snprintf(cert, sizeof cert, "cert=%s", c.server_cert);
-    snprintf(key, sizeof key, "key=%s", c.server_key);
-    const char *options[] = {"tls=yes", cert, key, NULL};
-    struct tls *knows = NULL;
-    assert_int_equal(net_tls_client(&(struct net_tls_files){.ca = c.ca}, &knows, NULL), ERR_NONE);
-    struct adapter_host h = {.at_once = true};
-    struct sender s[3];
-    start(&h, options);
-    dial(&s[0], &h, knows);
-    net_send(s[0].conn, STR(FRAME("before")));
-    until_got(&s[0], FRAME("before"));
-
-    void *wrong = with_certificate(&h, &(struct mllp_files){c.other_cert, c.server_key});
-    adapter_mllp.check(wrong, "f", 7, &p);
-    assert_int_equal(p.count, 1);
-    assert_non_null(strstr(p.text, "f:7: "));
-    assert_non_null(strstr(p.text, "does not belong"));
-    assert_int_equal(adapter_mllp.reload(h.adapter, wrong, &e), ERR_CONFIG);
-    dial(&s[1], &h, knows); /* nothing has changed */
-    net_send(s[1].conn, STR(FRAME("same")));
-    until_got(&s[1], FRAME("same"));
-
-    void *other = with_certificate(&h, &(struct mllp_files){c.other_cert, c.other_key});
-    adapter_mllp.check(other, "f", 7, &p);
-    assert_int_equal(p.count, 1);
-    problems_release(&p);
-    assert_int_equal(adapter_mllp.reload(h.adapter, other, &e), ERR_NONE);
-    dial(&s[2], &h, knows); /* does not know who that is */
-    run_until(h.loop, is_closed, &s[2]);
-    net_send(s[0].conn, STR(FRAME("after")));
-    until_got(&s[0], FRAME("before") FRAME("after"));
-    assert_int_equal(h.count, 3);
-    finish(&h, s, 3);
-    net_tls_free(&knows);
-    certs_remove(&c);
-}
-
-static void wrong_options_are_named(void **state)
-{
-    (void)state;
-    const struct {
-        const char *pairs[3];
-        enum err_code code;
-        const char *says;
-    } cases[] = {
-        {{"max-in-flight=1k", NULL}, ERR_CONFIG, "max-in-flight must be at least max-message"},
-        {{"clients=required", NULL}, ERR_CONFIG, "need tls=\"yes\""},
-        {{"tls=yes", "clients=some", NULL}, ERR_CONFIG, "clients must be none, optional or"},
-        {{"tls=yes", NULL}, ERR_CONFIG, "certificate"},
-        {{"address=emr.example", NULL}, ERR_CONFIG, "address must be a numeric IP address"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct adapter_host h = {.loop = net_loop_new(NULL), .memory = arena_new(0)};
-        struct err e = {0};
-        h.options = arena_alloc(h.memory, adapter_mllp.options_size);
-        option_defaults(adapter_mllp.options, h.options);
-        for (size_t k = 0; cases[i].pairs[k]; k++) {
-            struct str rest = str_of(cases[i].pairs[k]), name;
-            str_next(&rest, '=', &name);
-            assert_int_equal(
-                option_set(h.memory, option_find(adapter_mllp.options, name), h.options, rest, &e),
-                ERR_NONE);
-        }
-        if (i < 4) { /* an address is only tried by listening */
-            struct problems p = {0};
-            adapter_mllp.check(h.options, "f", 7, &p);
-            assert_int_equal(p.count, 1);
-            assert_non_null(strstr(p.text, cases[i].says));
-            problems_release(&p);
-        }
-        assert_int_equal(adapter_mllp.start(&h, h.loop, h.options, &h.adapter, &e), cases[i].code);
-        assert_non_null(strstr(e.msg, cases[i].says));
-        assert_null(h.adapter);
-        net_loop_free(&h.loop);
-        arena_free(&h.memory);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -628,19 +306,9 @@ int main(void)
         cmocka_unit_test(an_oversize_message_is_answered_and_the_next_one_taken),
         cmocka_unit_test(a_full_host_stops_everybody_until_it_resumes),
         cmocka_unit_test(the_refused_message_is_offered_first),
-        cmocka_unit_test(the_window_bounds_what_one_connection_has_under_way),
-        cmocka_unit_test(full_memory_lets_one_message_through_at_a_time),
-        cmocka_unit_test(full_memory_has_no_patience_with_a_message_that_drips),
         cmocka_unit_test(a_vanished_peer_loses_its_replies_and_nobody_else_does),
         cmocka_unit_test(a_peer_that_has_finished_sending_gets_its_replies),
-        cmocka_unit_test(connections_are_limited_in_all_and_by_address),
-        cmocka_unit_test(the_silent_and_the_stuck_are_closed),
-        cmocka_unit_test(a_peer_that_we_keep_waiting_is_not_stuck),
-        cmocka_unit_test(a_peer_that_does_not_read_its_replies_is_closed),
         cmocka_unit_test(draining_answers_what_is_under_way_and_takes_nothing_new),
-        cmocka_unit_test(tls_with_a_required_certificate),
-        cmocka_unit_test(another_certificate_is_for_new_connections),
-        cmocka_unit_test(wrong_options_are_named),
     };
     alarm(120);
     return cmocka_run_group_tests(tests, NULL, NULL);

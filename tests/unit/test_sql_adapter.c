@@ -11,6 +11,7 @@
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/counters.h"
+#include "tests/lib/until.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILES = 16, LOOK_MS = 5, LOOKS = 6000 };
+enum { FILES = 16 };
 
 /* The host: what it was given, what it says. */
 struct adapter_host {
@@ -198,74 +199,35 @@ static void start_again(struct adapter_host *h)
     start(h);
 }
 
-/* Runs the loop until the condition holds; fails after half a minute. */
-struct until {
-    struct adapter_host *h;
-    struct net_timer *timer;
-    bool (*done)(const struct adapter_host *);
-    int looks;
-};
-
-static void look(void *ctx)
+static bool one_file(void *ctx)
 {
-    struct until *u = ctx;
-    if (u->done(u->h) || ++u->looks > LOOKS) {
-        net_loop_stop(u->h->loop);
-    } else {
-        net_timer_set(u->timer, LOOK_MS);
-    }
-}
-
-static void run_until(struct adapter_host *h, bool (*done)(const struct adapter_host *))
-{
-    struct until u = {.h = h, .done = done};
-    u.timer = net_timer_new(h->loop, look, &u);
-    net_timer_set(u.timer, 0);
-    net_loop_run(h->loop);
-    net_timer_free(&u.timer);
-    assert_true(done(h));
-}
-
-static bool one_file(const struct adapter_host *h)
-{
+    struct adapter_host *h = ctx;
     return h->count >= 1;
 }
 
-static bool two_files(const struct adapter_host *h)
+static bool two_files(void *ctx)
 {
+    struct adapter_host *h = ctx;
     return h->count >= 2;
 }
 
 static int goal;
 
-static bool queries(const struct adapter_host *h)
+static bool queries(void *ctx)
 {
+    struct adapter_host *h = ctx;
     return counted(h, "sql_queries") >= goal;
 }
 
-static bool failures(const struct adapter_host *h)
+static bool failures(void *ctx)
 {
+    struct adapter_host *h = ctx;
     return counted(h, "sql_failures") >= goal;
 }
 
-static bool never(const struct adapter_host *h)
+static bool rows_marked(void *ctx)
 {
-    (void)h;
-    return false;
-}
-
-/* To see that nothing happens. */
-static void run_for(struct adapter_host *h, int64_t ms)
-{
-    struct until u = {.h = h, .done = never, .looks = (int)(LOOKS - ms / LOOK_MS)};
-    u.timer = net_timer_new(h->loop, look, &u);
-    net_timer_set(u.timer, 0);
-    net_loop_run(h->loop);
-    net_timer_free(&u.timer);
-}
-
-static bool rows_marked(const struct adapter_host *h)
-{
+    struct adapter_host *h = ctx;
     return counted(h, "sql_rows_marked") > 0;
 }
 
@@ -301,13 +263,13 @@ static void a_snapshot_is_handed_over_each_time(void **state)
 {
     struct adapter_host *h = *state;
     start(h);
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     assert_string_equal(h->files[0], "ID,name\n1,row 1\n2,row 2\n3,row 3\n");
     assert_string_equal(h->files[1], h->files[0]);
     assert_false(h->has_mark);
     does("well", 0);
     h->count = 0;
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     assert_string_equal(h->files[1], "ID,name\n");
 }
 
@@ -319,16 +281,16 @@ static void a_mark_goes_on_from_where_it_was(void **state)
     set(h, "mark-start", "0");
     start(h);
     goal = 3;
-    run_until(h, queries); /* two of them had nothing new */
+    run_until(h->loop, queries, h); /* two of them had nothing new */
     assert_int_equal(h->count, 1);
     assert_string_equal(h->mark, "3");
     does("well", 5);
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     assert_string_equal(h->files[1], "ID,name\n4,row 4\n5,row 5\n");
     start_again(h);
     does("well", 6);
     h->count = 0;
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
     assert_string_equal(h->files[0], "ID,name\n6,row 6\n");
 }
 
@@ -341,7 +303,7 @@ static void a_large_result_comes_in_parts(void **state)
     set(h, "max-rows", "2");
     set(h, "every", "1h");
     start(h);
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     assert_string_equal(h->files[0], "ID,name\n1,row 1\n2,row 2\n");
     assert_string_equal(h->files[1], "ID,name\n3,row 3\n");
 }
@@ -353,11 +315,11 @@ static void a_snapshot_is_never_a_part(void **state)
     set(h, "retry", "500ms"); /* time to look at what is left */
     start(h);
     goal = 1;
-    run_until(h, failures);
+    run_until(h->loop, failures, h);
     assert_int_equal(h->count, 0);
     assert_false(file_exists(in_folder("work/rows.tmp")));
     does("well", 2);
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
 }
 
 static void rows_are_marked_after_the_commit(void **state)
@@ -366,10 +328,10 @@ static void rows_are_marked_after_the_commit(void **state)
     set(h, "taken", "UPDATE t SET taken = 1 WHERE id = :id");
     h->outcomes = ADAPTER_RETRY;
     start(h);
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
     assert_false(file_exists(in_folder("log")));
     h->outcomes = ADAPTER_TAKEN;
-    run_until(h, rows_marked);
+    run_until(h->loop, rows_marked, h);
     assert_true(holds("log", "1\n2\n3\n"));
 }
 
@@ -380,20 +342,20 @@ static void marking_is_tried_until_it_is_done(void **state)
     does("crash-taken", 3);
     start(h);
     goal = 2;
-    run_until(h, failures);
+    run_until(h->loop, failures, h);
     assert_int_equal(h->count, 1); /* nothing else is asked meanwhile */
     start_again(h);                /* as after a kill */
     h->outcomes = ADAPTER_KNOWN;
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     does("well", 3);
-    run_until(h, rows_marked);
+    run_until(h->loop, rows_marked, h);
     assert_true(holds("log", "1\n2\n3\n"));
     assert_string_equal(h->files[0], h->files[1]);
 }
 
-static bool nothing_marked_said(const struct adapter_host *h)
+static bool nothing_marked_said(void *ctx)
 {
-    (void)h;
+    (void)ctx;
     return logged("said", "sql.nothing-marked rows=3");
 }
 
@@ -405,7 +367,7 @@ static void a_statement_that_marks_nothing_is_told_of(void **state)
     does("none", 3);
     log_to("said", &kept);
     start(h);
-    run_until(h, nothing_marked_said);
+    run_until(h->loop, nothing_marked_said, h);
     log_back(kept);
 }
 
@@ -422,19 +384,19 @@ static void times_of_the_day(void **state)
     set(h, "at", "03:00");
     the_clock_is("2026-03-11T12:00:00+09:00");
     start(h);
-    run_for(h, 1500);
+    run_for(h->loop, 1500);
     assert_int_equal(h->count, 0);
     the_clock_is("2026-03-12T03:00:00+09:00");
-    run_until(h, one_file);
-    run_for(h, 1500);
+    run_until(h->loop, one_file, h);
+    run_for(h->loop, 1500);
     start_again(h);
-    run_for(h, 300);
+    run_for(h->loop, 300);
     assert_int_equal(h->count, 1);
     adapter_sql.stop(&h->adapter);
     the_clock_is("2026-03-13T09:00:00+09:00");
     start(h);
-    run_until(h, two_files);
-    run_for(h, 1500);
+    run_until(h->loop, two_files, h);
+    run_for(h->loop, 1500);
     assert_int_equal(h->count, 2);
 }
 
@@ -446,13 +408,13 @@ static void a_full_host_gets_it_later(void **state)
     h->room = 0;
     start(h);
     goal = 1;
-    run_until(h, queries);
+    run_until(h->loop, queries, h);
     assert_true(file_exists(in_folder("work/ready")));
-    run_for(h, 300);
+    run_for(h->loop, 300);
     assert_int_equal(counted(h, "sql_queries"), 1); /* and none on top of it */
     h->room = 10;
     adapter_sql.resume(h->adapter);
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
 }
 
 static void what_was_complete_comes_first(void **state)
@@ -463,15 +425,15 @@ static void what_was_complete_comes_first(void **state)
     set(h, "mark-start", "0");
     h->outcomes = ADAPTER_RETRY;
     start(h);
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
     adapter_sql.stop(&h->adapter); /* killed while intake had it */
     h->outcomes = ADAPTER_TAKEN;
     does("well", 4);
     start(h);
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
     assert_string_equal(h->files[1], h->files[0]);
     h->count = 0;
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
     assert_string_equal(h->files[0], "ID,name\n4,row 4\n");
 }
 
@@ -480,10 +442,10 @@ static void nothing_is_asked_while_the_mark_is_unknown(void **state)
     struct adapter_host *h = *state;
     h->mark_unknown = true;
     start(h);
-    run_for(h, 300);
+    run_for(h->loop, 300);
     assert_int_equal(counted(h, "sql_queries"), 0);
     h->mark_unknown = false;
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
 }
 
 static void a_refused_result_does_not_move_the_mark(void **state)
@@ -493,12 +455,12 @@ static void a_refused_result_does_not_move_the_mark(void **state)
     set(h, "retry", "500ms");
     start(h);
     goal = 1;
-    run_until(h, failures);
+    run_until(h->loop, failures, h);
     assert_string_equal(h->mark, "");
     assert_false(file_exists(in_folder("work/ready")));
     assert_false(file_exists(in_folder("work/rows.csv")));
     h->outcomes = ADAPTER_TAKEN;
-    run_until(h, two_files);
+    run_until(h->loop, two_files, h);
 }
 
 /* ---- what drivers do wrong ---- */
@@ -537,7 +499,7 @@ static void a_driver_that_fails_is_a_failed_query(void **state)
         goal = (int)counted(h, "sql_failures") + 1;
         log_to("said", &kept);
         start(h);
-        run_until(h, failures);
+        run_until(h->loop, failures, h);
         log_back(kept);
         assert_row(h->count == 0, mishaps[i].what);
         assert_row(logged("said", mishaps[i].says), mishaps[i].what);
@@ -546,7 +508,7 @@ static void a_driver_that_fails_is_a_failed_query(void **state)
         set(h, "timeout", "20s");
         set(h, "connect-timeout", "20s");
         does("well", 4);
-        run_until(h, one_file);
+        run_until(h->loop, one_file, h);
         assert_row(str_is(str_of(h->files[0]), "ID,name\n1,row 1\n2,row 2\n3,row 3\n4,row 4\n"),
                    mishaps[i].what);
         adapter_sql.stop(&h->adapter);
@@ -566,7 +528,7 @@ static void what_a_driver_does_afterwards_is_its_own_affair(void **state)
         h->count = 0;
         log_to("said", &kept);
         start(h);
-        run_until(h, one_file);
+        run_until(h->loop, one_file, h);
         log_back(kept);
         adapter_sql.stop(&h->adapter);
         assert_row(str_is(str_of(h->files[0]), "ID,name\n1,row 1\n2,row 2\n"), what[i]);
@@ -575,9 +537,9 @@ static void what_a_driver_does_afterwards_is_its_own_affair(void **state)
     }
 }
 
-static bool recovery_said(const struct adapter_host *h)
+static bool recovery_said(void *ctx)
 {
-    (void)h;
+    (void)ctx;
     return logged("said", "sql.recovered");
 }
 
@@ -589,9 +551,9 @@ static void trouble_is_said_once_and_its_end_too(void **state)
     log_to("said", &kept);
     start(h);
     goal = 3;
-    run_until(h, failures);
+    run_until(h->loop, failures, h);
     does("well", 4);
-    run_until(h, recovery_said);
+    run_until(h->loop, recovery_said, h);
     log_back(kept);
     struct arena *a = arena_new(0);
     struct str text;
@@ -607,7 +569,7 @@ static void draining_ends_what_hangs(void **state)
     struct adapter_host *h = *state;
     does("hang-row", 4);
     start(h);
-    run_for(h, 200);
+    run_for(h->loop, 200);
     adapter_sql.drain(h->adapter);
     adapter_sql.stop(&h->adapter);
     assert_false(file_exists(in_folder("work/rows.tmp")));
@@ -662,9 +624,9 @@ static void an_open_connection_file_is_refused(void **state)
     chmod(in_folder("connection"), 0644);
     goal = 1;
     start(h);
-    run_until(h, failures);
+    run_until(h->loop, failures, h);
     chmod(in_folder("connection"), 0640);
-    run_until(h, one_file);
+    run_until(h->loop, one_file, h);
 }
 
 static void a_work_folder_has_one_owner(void **state)

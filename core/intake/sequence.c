@@ -13,10 +13,13 @@ DB_STATEMENT(sequence_gap,
              "INSERT INTO dari.feed_gap AS g (site, feed, expected, got, first_at, last_at) "
              "VALUES ($1, $2, $4, $5, $3, $3) ON CONFLICT (site, feed, expected) "
              "DO UPDATE SET got = excluded.got, last_at = excluded.last_at, seen = g.seen + 1");
-/* The stored reply when it is the same message again, which is then counted as that. */
+/* The stored reply when it is the same message again, which is then counted as that. The message is
+ * looked up behind LIMIT and by a site of its own: message_key compares sites in another collation
+ * than the index of messages, and joined to it that index would be read from end to end. */
 DB_STATEMENT(sequence_old,
              "WITH d AS (SELECT m.reply FROM dari.message_key k "
-             "JOIN dari.message m ON m.site = k.site AND m.day = k.day AND m.no = k.no "
+             "JOIN LATERAL (SELECT x.reply FROM dari.message x WHERE x.site = $1 "
+             "AND x.day = k.day AND x.no = k.no LIMIT 1) AS m ON true "
              "WHERE k.site = $1 AND k.feed = $2 AND k.control_id = $4 AND k.id = $5), "
              "c AS (INSERT INTO dari.feed_count AS f (site, feed, day, duplicates, last_at) "
              "SELECT $1, $2, ($3::timestamptz AT TIME ZONE 'UTC')::date, 1, $3 FROM d "

@@ -78,11 +78,23 @@ def failures(tap, s, m):
         [(b"AA", b"304"), (b"AE", b"305"), (b"AA", b"305")])
 
 
+def cost(tap, s):
+    """What a passed number costs does not depend on what is stored: of messages one row is looked up."""
+    log = open(s.home + "/postgres/postgres.log", encoding="utf-8", errors="replace").read()
+    plans = [p for p in re.split(r"(?m)^(?=\d{4}-\d\d-\d\d .* LOG:)", log) if "JOIN LATERAL" in p and "dari.feed_count" in p and "plan:" in p]
+    looks = [l for p in plans for l in re.findall(r"\bmessage_(?:\d+|other) x[^\n]*\n\s*([^\n]*)", p)]
+    tap.check("a stored reply is found by site, day and number", looks and all(re.match(r"Index Cond: \(\(site = .*day = .*no = ", l) for l in looks),
+              "\n".join(plans)[:3000])
+
+
 def test(tap):
     with Site("sequence", feed='sequence="yes"') as s:
+        s.sql("ALTER DATABASE dari SET session_preload_libraries = auto_explain; "
+              "ALTER DATABASE dari SET auto_explain.log_min_duration = 0")
         s.start("--only", "feed")
         m = s.mllp()
         rules(tap, s, m)
+        cost(tap, s)
         failures(tap, s, m)
         row = s.sql("SELECT sum(received), sum(mapped) + sum(ignored) + sum(quarantined) FROM dari.feed_count")[0]
         tap.equal("received = mapped + ignored + quarantined", row[0], row[1])

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HASH_BYTES = 1 << 20, AGAIN_MS = 2000, LABEL_BYTES = 8 };
+enum { HASH_BYTES = 1 << 20, AGAIN_MS = 2000 };
 
 /* ---- beginning and end ---- */
 
@@ -296,16 +296,9 @@ static bool replies_again(struct adapter_host *h, struct import *i)
 static void opened(struct adapter_host *h, struct import *i, struct db_rows *rows)
 {
     struct adapter_result known = {.outcome = ADAPTER_KNOWN};
-    struct str digest = {(const char *)i->digest, LABEL_BYTES};
-    int64_t turn = db_i64(rows, 0, 1);
-    struct buf hex;
-    buf_init(&hex, 64);
-    buf_hex(&hex, digest);
     i->no = db_i64(rows, 0, 0);
     i->position = db_i64(rows, 0, 3);
-    snprintf(i->label, sizeof i->label, turn > 1 ? "%.*s.%" PRId64 : "%.*s", (int)hex.n, hex.p,
-             turn);
-    buf_release(&hex);
+    label_write(i->digest, db_i64(rows, 0, 1), i->label);
     i->known = db_bool(rows, 0, 2);
     if (i->known && i->mark) { /* the answer to its end may have been lost */
         host_set_mark(h, i->mark);

@@ -5,6 +5,7 @@
 #include "core/crypto/digest.h"
 #include "core/intake/host.h"
 #include "core/intake/import.h"
+#include "core/intake/label.h"
 #include "core/intake/snapshot.h"
 #include "core/intake/source.h"
 
@@ -39,10 +40,10 @@ struct import {
     unsigned char digest[SHA256_BYTES];
 
     int64_t no;
-    char label[40];   /* beginning of the digest, and which turn: names its messages */
-    int64_t position; /* committed */
-    bool known;       /* taken before: a batch, whose stored replies are collected again */
-    bool refused;     /* the file as a whole: `problem` */
+    char label[LABEL_TEXT]; /* names its messages */
+    int64_t position;       /* committed */
+    bool known;             /* taken before: a batch, whose stored replies are collected again */
+    bool refused;           /* the file as a whole: `problem` */
     struct err problem;
 
     struct arena *reading; /* as long as the source is open, as is: */

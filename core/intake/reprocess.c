@@ -1,5 +1,6 @@
 #include "core/intake/reprocess.h"
 
+#include "core/intake/label.h"
 #include "core/intake/parts.h"
 #include "core/store/events.h"
 
@@ -20,6 +21,14 @@ DB_STATEMENT(
     "ignored = ignored + ($5 = 'ignored')::int - ($4 = 'ignored')::int, "
     "quarantined = quarantined + ($5 = 'quarantined')::int - ($4 = 'quarantined')::int, "
     "events = events + $6::bigint WHERE site = $1 AND feed = $2 AND day = $3");
+/* Rows that are gone were not read. */
+DB_STATEMENT(
+    reprocess_batch,
+    "UPDATE dari.batch SET mapped = mapped + $8 * (($7 = 'mapped')::int - ($6 = 'mapped')::int), "
+    "ignored = ignored + $8 * (($7 = 'ignored')::int - ($6 = 'ignored')::int), "
+    "rejected = rejected + $8 * (($7 = 'quarantined')::int - ($6 = 'quarantined')::int), "
+    "events = events + $9::bigint "
+    "WHERE site = $1 AND feed = $2 AND digest BETWEEN $3 AND $4 AND turn = $5::int");
 DB_STATEMENT(reprocess_ledger, "SELECT dari.ledger_append($1, $2, $3)");
 DB_STATEMENT(reprocess_head, "SELECT head FROM dari.stream WHERE site = $1 FOR UPDATE");
 
@@ -145,6 +154,28 @@ static enum err_code write_state(struct db *db, struct arena *a, const struct pr
     return code == ERR_NONE ? db_run(db, a, &reprocess_count, &c, NULL, e) : code;
 }
 
+/* The file that it came in, when its control id says which. */
+static enum err_code count_in_batch(struct db *db, struct arena *a,
+                                    const struct prepare_settings *s, const struct stored *old,
+                                    enum mapping_state after, int64_t count, struct err *e)
+{
+    struct label l;
+    struct db_args q = {0};
+    if (!label_read(old->control_id, &l)) {
+        return ERR_NONE;
+    }
+    arg_z(&q, s->site);
+    arg_z(&q, s->feed);
+    arg_bytes(&q, (struct str){(const char *)l.low, sizeof l.low});
+    arg_bytes(&q, (struct str){(const char *)l.high, sizeof l.high});
+    arg_i64(&q, l.turn);
+    arg_z(&q, old->state);
+    arg_z(&q, states[after]);
+    arg_i64(&q, l.number > 0);
+    arg_i64(&q, count);
+    return db_run(db, a, &reprocess_batch, &q, NULL, e);
+}
+
 static enum err_code in_transaction(struct db *db, struct arena *a,
                                     const struct prepare_settings *s, int64_t no,
                                     struct reprocessed *out, struct err *e)
@@ -168,6 +199,9 @@ static enum err_code in_transaction(struct db *db, struct arena *a,
     }
     if (code == ERR_NONE) {
         code = write_state(db, a, s, no, &old, &p.mapped, first, count, e);
+    }
+    if (code == ERR_NONE) {
+        code = count_in_batch(db, a, s, &old, p.mapped.state, count, e);
     }
     if (code == ERR_NONE && count == 0) {
         code = note(db, a, s, no, &p.mapped, e);

@@ -1,7 +1,7 @@
 /*
  * A stored message once more, after its mapping was repaired: the same preparation as intake, the
  * events appended to the stream (those already there, by id, are left out), the message's state and
- * the feed's counts changed, a ledger entry. One transaction.
+ * the counts of the feed and (label.h) of its file changed, a ledger entry. One transaction.
  */
 #ifndef DARI_INTAKE_REPROCESS_H
 #define DARI_INTAKE_REPROCESS_H

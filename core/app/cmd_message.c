@@ -1,4 +1,5 @@
 #include "core/app/command.h"
+#include "core/app/message_batch.h"
 #include "core/app/message_verbs.h"
 #include "core/base/num.h"
 
@@ -32,7 +33,11 @@ static const char help[] =
     "FILTER      --feed F  --type ADT^A04  --state mapped|ignored|quarantined  --control-id ID\n"
     "            --patient CHART|KEY   a chart number (its key is made here) or a patient key\n"
     "            --from TIME --to TIME   when it was received: a date or an instant, the end left "
-    "out\n";
+    "out\n"
+    "            --batch NUMBER   what came in a file (dari batch list): rows and documents. HL7 "
+    "v2 "
+    "messages keep the\n"
+    "            control id of their sender and are not known by their file\n";
 
 bool message_number(const char *text, int64_t *out)
 {
@@ -88,7 +93,8 @@ const char *message_filter_text(struct arena *a, const struct message_options *o
                {"control-id", o->control_id},
                {"patient", o->filter.patient[0] ? o->filter.patient : NULL},
                {"from", o->from},
-               {"to", o->to}};
+               {"to", o->to},
+               {"batch", o->batch}};
     struct buf b;
     buf_init(&b, 2048);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
@@ -154,6 +160,24 @@ static bool read_patient(struct session *s, struct message_options *o, int *stat
     return true;
 }
 
+static bool read_batch(struct session *s, struct message_options *o, int *status)
+{
+    struct err e = {0};
+    int64_t no;
+    if (!o->batch) {
+        return true;
+    }
+    if (num_i64(str_of(o->batch), 1, INT64_MAX, &no, &e) != ERR_NONE) {
+        command_usage("message", "--batch: %s", e.msg);
+        return false;
+    }
+    if (message_batch_only(s, no, &o->filter, &e) != ERR_NONE) {
+        *status = command_failed("message", "%s", e.msg);
+        return false;
+    }
+    return true;
+}
+
 /* After the configuration was read: times are of the site's zone. */
 static bool read_filter(struct session *s, struct message_options *o, int *status)
 {
@@ -172,7 +196,7 @@ static bool read_filter(struct session *s, struct message_options *o, int *statu
         command_usage("message", "--before: %s", e.msg);
         return false;
     }
-    return read_patient(s, o, status);
+    return read_patient(s, o, status) && read_batch(s, o, status);
 }
 
 static bool good_words(const struct message_options *o)
@@ -222,21 +246,15 @@ static int run(struct session *s, enum verb verb, char **words, int n, struct me
 int cmd_message(int argc, char **argv)
 {
     struct message_options o = {0};
-    const struct command_option options[] = {{"--config", &o.config, NULL},
-                                             {"--state", &o.state, NULL},
-                                             {"--feed", &o.feed, NULL},
-                                             {"--control-id", &o.control_id, NULL},
-                                             {"--type", &o.type, NULL},
-                                             {"--patient", &o.patient, NULL},
-                                             {"--from", &o.from, NULL},
-                                             {"--to", &o.to, NULL},
-                                             {"--limit", &o.limit, NULL},
-                                             {"--before", &o.before, NULL},
-                                             {"--mapping", &o.mapping, NULL},
-                                             {"--json", NULL, &o.json},
-                                             {"--dry-run", NULL, &o.dry_run},
-                                             {"--values", NULL, &o.values},
-                                             {0}};
+    const struct command_option options[] = {
+        {"--config", &o.config, NULL}, {"--state", &o.state, NULL},
+        {"--feed", &o.feed, NULL},     {"--control-id", &o.control_id, NULL},
+        {"--type", &o.type, NULL},     {"--patient", &o.patient, NULL},
+        {"--from", &o.from, NULL},     {"--to", &o.to, NULL},
+        {"--batch", &o.batch, NULL},   {"--limit", &o.limit, NULL},
+        {"--before", &o.before, NULL}, {"--mapping", &o.mapping, NULL},
+        {"--json", NULL, &o.json},     {"--dry-run", NULL, &o.dry_run},
+        {"--values", NULL, &o.values}, {0}};
     int status, left = command_options(argc, argv, help, options, &status);
     if (left < 0) {
         return status;

@@ -39,6 +39,17 @@ static int32_t utc_day(usec at)
     return (int32_t)(day - (at % USEC_DAY < 0));
 }
 
+/* The later, or the earlier, of two days that may be given. */
+static void bound(struct db_args *q, bool has, int32_t day, bool also, int32_t other, bool later)
+{
+    if (has || also) {
+        bool take = also && (!has || (later ? other > day : other < day));
+        arg_day(q, take ? other : day);
+    } else {
+        arg_null(q);
+    }
+}
+
 static enum err_code find_places(struct message_find *s, struct arena *a, struct err *e)
 {
     const struct message_filter *f = &s->f;
@@ -53,8 +64,9 @@ static enum err_code find_places(struct message_find *s, struct arena *a, struct
         arg_z(&q, f->control_id);
     } else {
         arg_z(&q, f->feed);
-        f->has_from ? arg_day(&q, utc_day(f->from)) : arg_null(&q);
-        f->has_until ? arg_day(&q, utc_day(f->until) + SPOOL_DAYS) : arg_null(&q);
+        bound(&q, f->has_from, utc_day(f->from), f->batch, utc_day(f->batch_from), true);
+        bound(&q, f->has_until, utc_day(f->until) + SPOOL_DAYS, f->batch, utc_day(f->batch_until),
+              false);
         f->before ? arg_i64(&q, f->before) : arg_null(&q);
     }
     s->single = f->number || f->control_id;
@@ -124,6 +136,10 @@ static void and_kind(const struct message_filter *f, struct buf *sql, struct db_
     if (f->state) {
         and_z(sql, q, "state =", f->state);
     }
+    if (f->batch) {
+        arg_z(q, f->batch);
+        buf_printf(sql, " AND starts_with(control_id, $%d)", q->n);
+    }
     if (f->patient[0]) {
         and_z(sql, q, "patient COLLATE \"C\" =", f->patient);
     }
@@ -139,7 +155,8 @@ static bool selective(const struct message_find *s, int32_t day)
     const struct message_filter *f = &s->f;
     bool part_of_day =
         (f->has_from && day == utc_day(f->from)) || (f->has_until && day >= utc_day(f->until));
-    return !s->single && (f->patient[0] || (part_of_day && !f->oldest_first));
+    return !s->single && (f->patient[0] || (f->batch && f->batch_few && !f->state) ||
+                          (part_of_day && !f->oldest_first));
 }
 
 static enum err_code look(struct message_find *s, struct arena *a, const char *columns, int64_t max,

@@ -13,9 +13,12 @@ struct message_filter {
     const char *feed, *type, *state, *control_id; /* NULL: any */
     char patient[KEY_TEXT];                       /* patient key; "": any */
     bool has_from, has_until;
-    usec from, until; /* received: from <= at < until */
-    int64_t before;   /* numbers below this one; 0: all */
-    int64_t number;   /* this one alone; 0: all */
+    usec from, until;             /* received: from <= at < until */
+    int64_t before;               /* numbers below this one; 0: all */
+    int64_t number;               /* this one alone; 0: all */
+    const char *batch;            /* control ids that begin so; NULL: any (message_batch.h) */
+    usec batch_from, batch_until; /* and were committed then */
+    bool batch_few;               /* there are not many of them */
     bool oldest_first;
 };
 

@@ -133,7 +133,8 @@ int message_reprocess(struct session *s, char **numbers, int n, const struct mes
     struct workshop w = {.s = s, .o = o};
     struct problems p = {0};
     struct err e = {0};
-    bool filter = o->state || o->feed || o->type || o->control_id || o->patient || o->from || o->to;
+    bool filter = o->state || o->feed || o->type || o->control_id || o->patient || o->from ||
+                  o->to || o->batch;
     if ((n == 0) != filter) {
         return command_usage("message", "say which: numbers, or a filter like --state quarantined");
     }

@@ -1,6 +1,7 @@
 #include "core/app/message_verbs.h"
 
 #include "core/app/command.h"
+#include "core/app/message_batch.h"
 #include "core/app/message_mark.h"
 #include "core/app/operator.h"
 #include "core/base/text.h"
@@ -14,7 +15,20 @@ static const char columns[] =
     "coalesce(patient, '') AS patient, coalesce(charset, '') AS charset, size, "
     "coalesce(first_seq, 0) AS first_seq, events, sealed, reply, "
     "coalesce(last_seq, first_seq + events - 1, 0) AS last_seq";
-enum { NO, ID, FEED, PLACE = 7, CHARSET = 11, SIZE, FIRST_SEQ, EVENTS, SEALED, REPLY, LAST_SEQ };
+enum {
+    NO,
+    ID,
+    FEED,
+    CONTROL_ID = 4,
+    PLACE = 7,
+    CHARSET = 11,
+    SIZE,
+    FIRST_SEQ,
+    EVENTS,
+    SEALED,
+    REPLY,
+    LAST_SEQ
+};
 
 DB_STATEMENT(message_parts,
              "SELECT p.waiting, coalesce(p.whole, 0), coalesce(p.place, 0), (SELECT "
@@ -42,6 +56,21 @@ static enum err_code print_part(struct session *s, int64_t no, struct err *e)
     return ERR_NONE;
 }
 
+/* The file that it came in. */
+static enum err_code print_file(struct session *s, struct db_rows *r, struct err *e)
+{
+    struct message_batch_last last = {.feed = {0}};
+    struct message_batch batch;
+    enum err_code code = message_batch_of(s, s->arena, db_str(r, 0, FEED), db_str(r, 0, CONTROL_ID),
+                                          &last, &batch, e);
+    if (code == ERR_NONE && batch.no) {
+        printf("%-11s %s, batch %" PRId64, "file", text_visible(s->arena, batch.name), batch.no);
+        batch.number ? printf(", number %" PRId64 "\n", batch.number)
+                     : printf(", which no longer had this row\n");
+    }
+    return code;
+}
+
 /* As text of UTF-8, where the message's character set is known and holds. */
 static struct str readable(struct arena *a, struct str raw, struct str charset)
 {
@@ -65,7 +94,10 @@ static enum err_code print_shown(struct session *s, struct db_rows *r, struct er
             printf("%-11s %s\n", names[k], text_visible(s->arena, db_str(r, 0, FEED + k)));
         }
     }
-    code = print_part(s, db_i64(r, 0, NO), e);
+    code = print_file(s, r, e);
+    if (code == ERR_NONE) {
+        code = print_part(s, db_i64(r, 0, NO), e);
+    }
     if (code != ERR_NONE) {
         return code;
     }

@@ -8,6 +8,7 @@
 
 struct message_options {
     const char *config, *state, *feed, *control_id, *type, *patient, *from, *to, *limit, *before;
+    const char *batch;
     const char *mapping;
     bool json, dry_run, values;
     struct message_filter filter; /* of the above */

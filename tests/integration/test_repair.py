@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+"""Rows that a file brought and that were rejected: found by their file, reprocessed after a repair, and the file's sum follows."""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import ROOT, Site, main, wait_for  # noqa: E402
+
+FEED = """
+  <feed name="list" adapter="files" mapping="{root}/var/test/repair.xml" rows="append">
+    <files folder="{home}/inbox" work="{home}/work" archive="{home}/archive" error="{home}/error"
+           scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+  <feed name="hl7" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
+    <files folder="{home}/hl7" scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
+"""
+MAPPING = """<mapping name="list" version="VERSION" format="table" title="목록" xmlns="urn:dari:mapping:1">
+  <for message="row^*"/>
+  <columns><column name="chart_no" required="yes"><alias header="차트번호"/></column>
+    <column name="appt_no" required="yes"><alias header="예약번호"/></column>
+    <column name="appt_date" required="yes"><alias header="예약일시"/></column><column name="minutes"><alias header="분"/></column></columns>
+  <key columns="appt_no"/>
+  <patient from="chart_no"/>
+  <event type="appointment.booked" when="{minutes} is not set or {minutes} != '0'">
+    <field name="appointment_key" from="appt_no" as="key" kind="appointment"/>
+    <field name="start" from="appt_date"/>
+    <field name="minutes" from="minutes" as="minutes" BAD/>
+  </event>
+</mapping>
+"""
+HL7 = ("MSH|^~\\&|HIS|HANBIT|DARI|DARI|20260311090000||ADT^A04^ADT_A01|H1|P|2.5|||AL|AL||UNICODE UTF-8\r"
+       "EVN|A04|20260311090000\rPID|1||C1^^^HANBIT^MR||홍길동||19800101|M\r"
+       "PV1|1|O|IM||||||||||||||||V1^^^HANBIT^VN|||||||||||||||||||||||||20260311090000\r")
+
+
+def write_mapping(version, bad):
+    os.makedirs(os.path.join(ROOT, "var", "test"), exist_ok=True)
+    with open(os.path.join(ROOT, "var", "test", "repair.xml"), "w", encoding="utf-8") as f:
+        f.write(MAPPING.replace("VERSION", version).replace("BAD", bad))
+
+
+def rows(*each):
+    return "차트번호,예약번호,예약일시,분\n" + "".join(f"{c},{a},2026-04-01 10:00,{m}\n" for c, a, m in each)
+
+
+def put(s, folder, name, text):
+    with open(os.path.join(s.home, name), "w", encoding="utf-8", newline="") as f:
+        f.write(text)
+    os.rename(os.path.join(s.home, name), os.path.join(s.home, folder, name))
+
+
+def batch(s, name):
+    return next((b for b in json.loads(s.run("batch", "list", "--json", "--limit", "100", check=True).stdout) if b["name"].endswith(name)), {})
+
+
+def take(s, folder, name, text):
+    put(s, folder, name, text)
+    return wait_for("the end of " + name, lambda: batch(s, name).get("state") in ("taken", "refused") and batch(s, name))
+
+
+def sums(b):
+    return {k: b[k] for k in ("read", "mapped", "ignored", "rejected", "events")}
+
+
+def listed(s, *words):
+    return [json.loads(x) for x in s.run("message", "list", "--json", *words, check=True).stdout.splitlines()]
+
+
+def by_file(tap, s, one, two):
+    got = listed(s, "--batch", str(one["batch"]))
+    tap.equal("the messages of a file", sorted(m["control_id"].split("#")[1] for m in got), ["2", "3", "4", "5"])
+    tap.equal("each names it", {(m["batch"], m["file"]) for m in got}, {(one["batch"], one["name"])})
+    got = listed(s, "--batch", str(one["batch"]), "--state", "quarantined")
+    tap.equal("those of them in quarantine", [m["place"].split(",")[0] for m in got], ["row 4", "row 3"])
+    tap.equal("in pages", [m["message"] for m in listed(s, "--batch", str(one["batch"]), "--limit", "1", "--before", str(got[0]["message"]))],
+              [got[1]["message"]])
+    tap.equal("no other file's", len(listed(s, "--batch", str(two["batch"]))), 1)
+    tap.equal("a list of all says which is whose", {m["file"] for m in listed(s, "--feed", "list")}, {one["name"], two["name"]})
+    text = s.run("message", "list", "--state", "quarantined", "--feed", "list", check=True).stdout
+    tap.equal("as text too", text.count(f"[batch {one['batch']}, {one['name']}]"), 2)
+    shown = s.run("message", "show", str(got[0]["message"]), check=True).stdout
+    tap.check("a message tells its file and the place in it", f"{one['name']}, batch {one['batch']}, number 4\n" in shown, shown)
+    for words, want, said in ((["--batch", "999"], 1, "no batch 999"), (["--batch", "x"], 2, "--batch"),
+                              (["--batch", str(one["batch"]), "--feed", "hl7"], 1, "is of feed list")):
+        out = s.run("message", "list", *words)
+        tap.check("wrong: " + " ".join(words), out.returncode == want and said in out.stderr, out.stderr)
+
+
+def own_ids(tap, s):
+    b = take(s, "hl7", "one.hl7", HL7)
+    out = s.run("message", "list", "--batch", str(b["batch"]), check=True)
+    tap.check("HL7 v2 messages keep their sender's control id: said, not guessed", "keep the control id" in out.stderr and "H1" not in out.stdout,
+              out.stderr)
+    tap.check("and name no file", "file" not in listed(s, "--feed", "hl7")[0])
+
+
+def repaired(tap, s, one):
+    tap.equal("before the repair", sums(one), {"read": 4, "mapped": 1, "ignored": 1, "rejected": 2, "events": 1})
+    out = s.run("message", "reprocess", "--batch", str(one["batch"]), "--dry-run")
+    tap.equal("a dry run changes no sum", (out.returncode, sums(batch(s, "one.csv"))), (1, sums(one)))
+    write_mapping("2", 'bad="leave-out"')
+    out = s.run("message", "reprocess", "--batch", str(one["batch"]), "--state", "quarantined")
+    tap.check("what the file brought is reprocessed", out.returncode == 0 and out.stdout.count("quarantined → mapped") == 2, out.stdout + out.stderr)
+    want = {"read": 4, "mapped": 3, "ignored": 1, "rejected": 0, "events": 3}
+    tap.equal("its sum follows", sums(batch(s, "one.csv")), want)
+    s.run("message", "reprocess", "--batch", str(one["batch"]), check=True)
+    tap.equal("once", sums(batch(s, "one.csv")), want)
+    write_mapping("3", "")
+    s.run("message", "reprocess", "--batch", str(one["batch"]), "--state", "mapped")
+    tap.equal("and back, when a mapping rejects them again", sums(batch(s, "one.csv")), {**want, "mapped": 1, "rejected": 2})
+    tap.equal("the ledger verifies", s.run("ledger", "verify").returncode, 0)
+
+
+def test(tap):
+    write_mapping("1", "")
+    with Site("repair", feeds=FEED) as s:
+        for f in ("inbox", "work", "archive", "error", "hl7"):
+            os.makedirs(os.path.join(s.home, f))
+        s.start()
+        one = take(s, "inbox", "one.csv", rows(("C1", "A1", "30"), ("C2", "A2", "long"), ("C3", "A3", "longer"), ("C4", "A4", "0")))
+        two = take(s, "inbox", "two.csv", rows(("C5", "A5", "x")))
+        by_file(tap, s, one, two)
+        own_ids(tap, s)
+        repaired(tap, s, one)
+
+
+main(test)

@@ -67,7 +67,7 @@ GRANT INSERT ON dari.event TO dari_steward;
 
 -- operators (the command line): read everything, repair messages, manage consumers
 GRANT SELECT ON ALL TABLES IN SCHEMA dari TO dari_operator;
-GRANT UPDATE ON dari.message, dari.feed_count TO dari_operator;
+GRANT UPDATE ON dari.message, dari.feed_count, dari.batch TO dari_operator;
 GRANT INSERT ON dari.event TO dari_operator;
 GRANT INSERT, UPDATE, DELETE ON dari.part TO dari_operator;
 GRANT INSERT, UPDATE ON dari.consumer, dari.consumer_key TO dari_operator;

@@ -80,9 +80,10 @@ def test(tap):
         wait_for("a checkpoint", lambda: s.one("SELECT count(*) > 0 FROM dari.checkpoint") == "t")
         tap.check("no role was refused anything", "42501" not in s.text() and "permission denied" not in s.text(),
                   "\n".join(l for l in s.text().splitlines() if "permission" in l))
-        for words in (["status"], ["message", "list"], ["message", "show", "1"], ["event", "show", "1"], ["trace", "HB000012"],
+        row = s.one("SELECT max(no) FROM dari.message WHERE feed = 'list'")
+        for words in (["status"], ["message", "list"], ["message", "list", "--batch", "1"], ["message", "show", "1"], ["event", "show", "1"], ["trace", "HB000012"],
                       ["segment", "list"], ["segment", "recompute"], ["plan", "list"], ["consumer", "list"], ["ledger", "verify"],
-                      ["message", "reprocess", "1"], ["feed", "list"], ["batch", "list"]):
+                      ["message", "reprocess", "1"], ["message", "reprocess", row], ["feed", "list"], ["batch", "list"]):
             out = s.run(*words)
             tap.check("as dari_operator: dari " + " ".join(words), out.returncode == 0, out.stderr)
         for role, statements in FORBIDDEN.items():

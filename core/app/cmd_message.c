@@ -70,6 +70,13 @@ const struct config_feed *message_feed(const struct config *c, const char *name)
     return NULL;
 }
 
+bool message_beside_snapshot(const struct config_feed *f, struct str type, struct str state,
+                             struct str mapping)
+{
+    return f->snapshot && str_is(state, "quarantined") && mapping.n == 0 &&
+           str_starts(type, STR("row^"));
+}
+
 struct prepare_settings message_prepare(const struct session *s, const struct config_feed *f,
                                         const struct mapping_set *mapping)
 {

@@ -20,8 +20,23 @@ enum { PORTION = 100, MAX_LINE = 64 << 20, MAX_LABELS = 1000, TELL_EVERY = 1000 
 static const char columns[] =
     "no, id, feed, received_at, control_id, state, coalesce(mapping, '-') AS mapping, "
     "coalesce(first_seq, 0) AS first_seq, coalesce(last_seq, first_seq + events - 1, 0) AS "
-    "last_seq, events, flags, day, sealed";
-enum { NO, ID, FEED, AT, CONTROL_ID, STATE, MAPPING, FIRST, LAST, EVENTS, FLAGS, DAY, SEALED };
+    "last_seq, events, flags, day, sealed, type";
+enum {
+    NO,
+    ID,
+    FEED,
+    AT,
+    CONTROL_ID,
+    STATE,
+    MAPPING,
+    FIRST,
+    LAST,
+    EVENTS,
+    FLAGS,
+    DAY,
+    SEALED,
+    TYPE
+};
 enum { REPROCESSED = 4 };
 
 #define STORED                                                                                     \
@@ -199,6 +214,11 @@ static enum err_code one_message(struct diff *d, struct arena *a, struct db_rows
     if (!f) {
         d->foreign++;
         return ERR_NONE;
+    }
+    struct str mapping = db_str(m, i, MAPPING);
+    if (message_beside_snapshot(f, db_str(m, i, TYPE), db_str(m, i, STATE),
+                                str_is(mapping, "-") ? STR("") : mapping)) {
+        return ERR_NONE; /* no mapping gets to see it */
     }
     const struct prepare_settings ps = message_prepare(d->s, f, d->mapping);
     enum err_code code = message_open(d->s, a, db_str(m, i, ID), db_str(m, i, SEALED), &raw, e);

@@ -36,18 +36,31 @@ static enum err_code load_feed(struct workshop *w, const char *name, struct err 
     return w->mapping ? ERR_NONE : ERR(e, ERR_CONFIG, 0, "%s has problems", w->feed->mapping);
 }
 
-static enum err_code one_message(struct workshop *w, int64_t no, const char *feed, struct err *e)
+static void leave(struct workshop *w, int64_t no, const char *why)
 {
+    w->still = true;
+    printf("message %" PRId64 ": left as it is: %s\n", no, why);
+}
+
+static const char columns[] = "no, feed, type, state, coalesce(mapping, '') AS mapping";
+
+static enum err_code one_message(struct workshop *w, struct db_rows *r, int i, struct err *e)
+{
+    int64_t no = db_i64(r, i, 0);
     static const char *const states[] = {"mapped", "ignored", "quarantined"};
     struct reprocessed done;
-    enum err_code code = load_feed(w, feed, e);
+    enum err_code code = load_feed(w, db_z(r, i, 1), e);
     if (code == ERR_NOTFOUND) { /* the others can be done all the same */
-        w->still = true;
-        printf("message %" PRId64 ": left as it is: %s\n", no, e->msg);
+        leave(w, no, e->msg);
         return ERR_NONE;
     }
     if (code != ERR_NONE) {
         return code;
+    }
+    if (message_beside_snapshot(w->feed, db_str(r, i, 2), db_str(r, i, 3), db_str(r, i, 4))) {
+        leave(w, no,
+              "a row of a snapshot without a key of its own: mend the list and send it again");
+        return ERR_NONE;
     }
     const struct prepare_settings ps = message_prepare(w->s, w->feed, w->mapping);
     struct arena *a = arena_new(0);
@@ -76,12 +89,12 @@ static enum err_code all_of(struct workshop *w, const struct message_filter *f, 
           : ERR(e, ERR_NOMEM, 0, "no memory");
     while (code == ERR_NONE) {
         arena_reset(a);
-        code = message_find_next(find, a, "no, feed", PORTION, &r, e);
+        code = message_find_next(find, a, columns, PORTION, &r, e);
         if (code != ERR_NONE || db_count(r) == 0) {
             break;
         }
         for (int i = 0; code == ERR_NONE && i < db_count(r); i++, ++*count) {
-            code = one_message(w, db_i64(r, i, 0), db_z(r, i, 1), e);
+            code = one_message(w, r, i, e);
         }
     }
     arena_free(&a);

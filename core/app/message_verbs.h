@@ -31,6 +31,15 @@ enum err_code message_open(const struct session *s, struct arena *a, struct str 
                            struct str sealed, struct str *raw, struct err *e);
 
 const struct config_feed *message_feed(const struct config *c, const char *name);
+
+/*
+ * A row of a snapshot that was rejected before the mapping had it: without its key, with the key of
+ * another row of its file, or torn. The snapshot does not know it, so events of it would contradict
+ * the row that has that key, or be told once more by the next file. Columns of message_find: type,
+ * state, coalesce(mapping, '').
+ */
+bool message_beside_snapshot(const struct config_feed *f, struct str type, struct str state,
+                             struct str mapping);
 /* How messages of a feed are prepared, now; `mapping` is whose it shall be. */
 struct prepare_settings message_prepare(const struct session *s, const struct config_feed *f,
                                         const struct mapping_set *mapping);

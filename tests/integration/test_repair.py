@@ -12,6 +12,9 @@ FEED = """
     <files folder="{home}/inbox" work="{home}/work" archive="{home}/archive" error="{home}/error"
            scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
+  <feed name="snap" adapter="files" mapping="{root}/var/test/repair.xml" rows="snapshot">
+    <files folder="{home}/snap" scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
   <feed name="hl7" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
     <files folder="{home}/hl7" scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
@@ -113,10 +116,33 @@ def repaired(tap, s, one):
     tap.equal("the ledger verifies", s.run("ledger", "verify").returncode, 0)
 
 
+def beside_the_snapshot(tap, s):
+    """Rows that the snapshot does not know are not brought in behind its back; those that it knows are."""
+    write_mapping("4", "")
+    s.run("reload", check=True)
+    b = take(s, "snap", "snap.csv", rows(("C1", "S1", "30"), ("C9", "S1", "45"), ("C2", "", "30"), ("C3", "S3", "long")))
+    tap.equal("a key twice, none, and a value that cannot be mapped", (b["mapped"], b["rejected"]), (1, 3))
+    write_mapping("5", 'bad="leave-out"')
+    s.run("reload", check=True)
+    head = int(s.one("SELECT head FROM dari.stream"))
+    diff = s.run("message", "diff", "--mapping", os.path.join(ROOT, "var/test/repair.xml"), "--feed", "snap", "--from", "2020-01-01",
+                 "--to", "2100-01-01")
+    tap.check("dari message diff tells of the last one alone", "1 events added, 0 removed, 0 changed" in diff.stdout, diff.stdout + diff.stderr)
+    out = s.run("message", "reprocess", "--batch", str(b["batch"]), "--state", "quarantined")
+    tap.equal("two are left as they are, with a word what to do, one is mapped",
+              (out.returncode, out.stdout.count("left as it is: a row of a snapshot without a key of its own"), out.stdout.count("→ mapped")),
+              (1, 2, 1))
+    tap.equal("one event more", int(s.one("SELECT head FROM dari.stream")), head + 1)
+    tap.equal("the sum of the file", {k: v for k, v in sums(batch(s, "snap.csv")).items() if k in ("mapped", "rejected")},
+              {"mapped": 2, "rejected": 2})
+    b = take(s, "snap", "snap-2.csv", rows(("C1", "S1", "30"), ("C9", "S2", "45"), ("C2", "S4", "30"), ("C3", "S3", "long")))
+    tap.equal("the mended list: what the snapshot knew is no news, the others come", (b["unchanged"], b["mapped"], b["rejected"]), (2, 2, 0))
+
+
 def test(tap):
     write_mapping("1", "")
     with Site("repair", feeds=FEED) as s:
-        for f in ("inbox", "work", "archive", "error", "hl7"):
+        for f in ("inbox", "work", "archive", "error", "hl7", "snap"):
             os.makedirs(os.path.join(s.home, f))
         s.start()
         one = take(s, "inbox", "one.csv", rows(("C1", "A1", "30"), ("C2", "A2", "long"), ("C3", "A3", "longer"), ("C4", "A4", "0")))
@@ -124,6 +150,7 @@ def test(tap):
         by_file(tap, s, one, two)
         own_ids(tap, s)
         repaired(tap, s, one)
+        beside_the_snapshot(tap, s)
 
 
 main(test)

@@ -33,6 +33,7 @@ GRANT SELECT, INSERT, UPDATE ON dari.part TO dari_feed;
 GRANT INSERT ON dari.event TO dari_feed;
 GRANT USAGE ON SEQUENCE dari.batch_no TO dari_feed;                -- files
 GRANT SELECT, INSERT, UPDATE ON dari.batch TO dari_feed;
+GRANT INSERT ON dari.batch_group TO dari_feed;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dari.snapshot TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries

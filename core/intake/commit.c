@@ -255,6 +255,7 @@ void commit_pump(void *ctx)
         host_feed(h);
         host_unblock(h);
     }
+    import_ahead(h);
     if (!db_async_ready(h->db) || stuck || drain_run(h) || h->paused) {
         return;
     }

@@ -15,9 +15,7 @@ DB_STATEMENT(commit_group_numbered,
              "ON CONFLICT (site, feed) DO UPDATE SET last = excluded.last, at = excluded.at) "
              "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
-enum { FLAG_TEST = 2, FLAG_SPOOLED = 8 };
-
-static const char *const states[] = {"mapped", "ignored", "quarantined"};
+const char *const group_states[] = {"mapped", "ignored", "quarantined"};
 
 /* The arrays of commit_group: the columns of one type, row after row. */
 struct columns {
@@ -41,11 +39,18 @@ static bool columns_new(struct columns *c, struct arena *a)
     return true;
 }
 
-static void add_place(struct columns *c, const struct err *problem)
+const char *group_place(const struct err *problem, char room[GROUP_PLACE])
 {
-    char place[32];
-    snprintf(place, sizeof place, "byte %zu", problem->pos);
-    db_array_z(c->texts, problem->where[0] ? problem->where : place);
+    if (problem->where[0]) {
+        return problem->where;
+    }
+    snprintf(room, GROUP_PLACE, "byte %zu", problem->pos);
+    return room;
+}
+
+size_t group_events(const struct mapped *m)
+{
+    return m->state == MAPPING_MAPPED ? m->count : 0;
 }
 
 /* What stands in the middle of the ledger's entry, behind the number and before the events'. */
@@ -60,7 +65,7 @@ static void add_line(struct columns *c, const struct job *j)
     buf_add(&c->line, STR(" digest="));
     buf_hex(&c->line, (struct str){(const char *)digest, sizeof digest});
     buf_add(&c->line, STR(" state="));
-    buf_add(&c->line, str_of(states[m->state]));
+    buf_add(&c->line, str_of(group_states[m->state]));
     buf_add(&c->line, STR(" reply="));
     buf_add(&c->line, str_of(j->code));
     buf_add(&c->line, STR(" mapping="));
@@ -79,22 +84,18 @@ static void add_digest(struct columns *c, const struct event_rows *rows, size_t 
     db_array_str(c->texts, buf_str(&c->line));
 }
 
-static size_t events_of(const struct mapped *m)
-{
-    return m->state == MAPPING_MAPPED ? m->count : 0;
-}
-
 static void add_message(const struct intake_settings *s, struct columns *c, const struct job *j,
                         const struct event_rows *rows)
 {
     const struct mapped *m = &j->p.mapped;
     bool quarantined = m->state == MAPPING_QUARANTINED;
-    size_t count = events_of(m);
+    size_t count = group_events(m);
+    char place[GROUP_PLACE];
     db_array_str(c->texts, j->p.control_id);
     db_array_str(c->texts, j->p.type);
-    db_array_z(c->texts, states[m->state]);
+    db_array_z(c->texts, group_states[m->state]);
     db_array_z(c->texts, quarantined ? m->problem.msg : m->reason);
-    quarantined ? add_place(c, &m->problem) : db_array_z(c->texts, NULL);
+    db_array_z(c->texts, quarantined ? group_place(&m->problem, place) : NULL);
     db_array_z(c->texts, m->mapping);
     db_array_z(c->texts, m->patient[0] ? m->patient : NULL);
     db_array_z(c->texts, j->p.charset);
@@ -117,7 +118,7 @@ static void add_message(const struct intake_settings *s, struct columns *c, cons
 
 static void add_events(struct columns *c, const struct mapped *m, const struct event_rows *rows)
 {
-    for (size_t i = 0; i < events_of(m); i++) {
+    for (size_t i = 0; i < group_events(m); i++) {
         const struct event *ev = &m->events[i];
         db_array_z(c->e_texts, ev->id);
         db_array_z(c->e_texts, ev->type->name);
@@ -134,15 +135,15 @@ static void add_events(struct columns *c, const struct mapped *m, const struct e
 enum err_code job_seal_events(const struct intake_settings *s, struct arena *a,
                               const struct mapped *m, struct event_rows *out, struct err *e)
 {
-    size_t count = events_of(m);
+    size_t count = group_events(m);
     *out = (struct event_rows){.of = NULL};
     if (!count) {
         return ERR_NONE;
     }
-    unsigned char(*digests)[SHA256_BYTES] = arena_array(a, count, SHA256_BYTES);
     char *source = arena_printf(a, "feed:%s", s->feed);
     out->sealed = arena_array(a, count, sizeof *out->sealed);
-    if (!digests || !source || !out->sealed) {
+    out->digests = arena_array(a, count, sizeof *out->digests);
+    if (!out->digests || !source || !out->sealed) {
         return ERR(e, ERR_NOMEM, 0, "no memory for events");
     }
     for (size_t i = 0; i < count; i++) {
@@ -161,9 +162,9 @@ enum err_code job_seal_events(const struct intake_settings *s, struct arena *a,
                                       .sealed = out->sealed[i],
                                       .time = ev->time,
                                       .test = ev->test};
-        event_row_digest(&row, digests[i]);
+        event_row_digest(&row, out->digests[i]);
     }
-    sha256((struct str){(const char *)digests, count * SHA256_BYTES}, out->digest);
+    sha256((struct str){(const char *)out->digests, count * SHA256_BYTES}, out->digest);
     out->of = m->events;
     return ERR_NONE;
 }
@@ -174,7 +175,7 @@ static enum err_code add_job(const struct intake_settings *s, struct arena *a, s
 {
     const struct mapped *m = &j->p.mapped;
     struct event_rows rows = j->rows;
-    if (events_of(m) && rows.of != m->events) {
+    if (group_events(m) && rows.of != m->events) {
         enum err_code code = job_seal_events(s, a, m, &rows, e);
         if (code != ERR_NONE) {
             return code;

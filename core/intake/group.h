@@ -6,8 +6,17 @@
 #include "core/intake/jobs.h"
 #include "core/store/db.h"
 
+enum { GROUP_PLACE = 32, FLAG_TEST = 2, FLAG_SPOOLED = 8 };
+
 /* What every statement begins with that commits messages: its first parameters are group_args(). */
 #define GROUP_CALL "dari.commit_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+
+/* What becomes of a message, as the database calls it, by enum mapping_state. */
+extern const char *const group_states[3];
+/* Its events: none unless it is mapped. */
+size_t group_events(const struct mapped *m);
+/* Where the problem is: its place, or "byte N" in `room`. */
+const char *group_place(const struct err *problem, char room[GROUP_PLACE]);
 
 /* The rows of a message's events, made when it comes, so that the database need not wait for it. */
 enum err_code job_seal_events(const struct intake_settings *s, struct arena *a,

@@ -223,10 +223,16 @@ static bool ask(struct adapter_host *h, struct import *i)
     i->sent_at = import_reaches(i);
     if (!i->asked) {
         import_again(h, i, &e);
-    } else if (i->stage == IMPORT_COMMIT) {
-        import_read_ahead(h, i);
     }
     return i->asked;
+}
+
+void import_ahead(struct adapter_host *h)
+{
+    struct import *i = h->import;
+    if (i && i->asked && i->stage == IMPORT_COMMIT && import_read_ahead(h, i)) {
+        host_soon(h);
+    }
 }
 
 static struct str batch_reply(struct import *i)
@@ -276,7 +282,12 @@ bool import_step(struct adapter_host *h)
         finish_unopened(h, i);
         return false;
     }
-    return i->stage != IMPORT_READ && !(i->wait_until && clock_mono() < i->wait_until) && ask(h, i);
+    bool waits = i->wait_until && clock_mono() < i->wait_until;
+    bool asked = i->stage != IMPORT_READ && !waits && ask(h, i);
+    if (asked) {
+        host_soon(h);
+    }
+    return asked;
 }
 
 /*
@@ -354,17 +365,31 @@ static void note_rejected(struct import *i, const struct job *j)
     snprintf(i->rejected, sizeof i->rejected, "%s%s%s", p->where, p->where[0] ? ": " : "", p->msg);
 }
 
+/* The group's next message is committed. True when it brought events. */
+static bool one_committed(struct adapter_host *h, struct import *i, struct db_rows *rows, int k,
+                          bool *kept)
+{
+    struct job *j = jobs_pop(&i->group);
+    bool news = j->p.mapped.count > 0;
+    note_rejected(i, j);
+    if (i->stage == IMPORT_COMMIT && source_table(i->source)) {
+        adapter_count(h, "stored", 1);
+    } else {
+        news = commit_count(h, j, rows, k);
+    }
+    if (source_batch(i->source)) {
+        *kept &= keep_reply(i, db_null(rows, k, 3) ? j->reply : db_str(rows, k, 3));
+    }
+    host_job_done(h, j);
+    return news;
+}
+
 static void committed(struct adapter_host *h, struct import *i, struct db_rows *rows)
 {
     bool news = false, kept = true;
-    for (int k = 0; k < db_count(rows); k++) {
-        struct job *j = jobs_pop(&i->group);
-        note_rejected(i, j);
-        news |= commit_count(h, j, rows, k);
-        if (source_batch(i->source)) {
-            kept &= keep_reply(i, db_null(rows, k, 3) ? j->reply : db_str(rows, k, 3));
-        }
-        host_job_done(h, j);
+    int n = (int)i->group.count;
+    for (int k = 0; k < n; k++) {
+        news |= one_committed(h, i, rows, k, &kept);
     }
     i->solo -= i->solo > 0;
     i->bytes[0] = i->bytes[1];

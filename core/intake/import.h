@@ -20,6 +20,8 @@ struct db_rows;
 
 /* The next step, when the database is idle. True: a statement runs now. */
 bool import_step(struct adapter_host *h);
+/* Reads some more of the file while the database commits what was read before. */
+void import_ahead(struct adapter_host *h);
 void import_done(struct adapter_host *h, struct db_rows *rows, const struct err *failed);
 void import_free(struct import **i);
 

@@ -5,8 +5,6 @@ DB_STATEMENT(
     import_open,
     "SELECT no, turn, known, position FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
 
-#define NO_DAY INT64_MIN /* no day of all time */
-
 /* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
 DB_STATEMENT(
     import_commit,
@@ -23,30 +21,6 @@ DB_STATEMENT(
     "ignored = b.ignored + c.ignored, rejected = b.rejected + c.rejected, "
     "duplicates = b.duplicates + c.duplicates, events = b.events + c.events "
     "FROM c WHERE b.site = $1 AND b.no = $16) "
-    "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
-
-/* The same for rows of a snapshot, which is brought up to date; $19 more rows were unchanged. */
-DB_STATEMENT(
-    import_commit_snapshot,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
-    "c AS (SELECT count(*) AS read, count(*) FILTER (WHERE outcome = 1) AS duplicates, "
-    "count(*) FILTER (WHERE outcome <> 1 AND state = 0) AS mapped, "
-    "count(*) FILTER (WHERE outcome <> 1 AND state = 1) AS ignored, "
-    "count(*) FILTER (WHERE outcome <> 1 AND state = 2) AS rejected, "
-    "coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events FROM g JOIN "
-    "unnest($14::bigint[], $15::bigint[]) WITH ORDINALITY AS u(state, events, ord) USING (ord)), "
-    "b AS (UPDATE dari.batch AS b SET position = greatest(b.position, $17), bytes = $18, "
-    "last_at = $3, read = b.read + c.read + $19, unchanged = b.unchanged + $19, "
-    "mapped = b.mapped + c.mapped, ignored = b.ignored + c.ignored, "
-    "rejected = b.rejected + c.rejected, duplicates = b.duplicates + c.duplicates, "
-    "events = b.events + c.events FROM c WHERE b.site = $1 AND b.no = $16), "
-    "s AS (INSERT INTO dari.snapshot AS s (site, feed, key, digest, day, no, on_day) "
-    "SELECT $1, $2, u.key, u.digest, ($3 AT TIME ZONE 'UTC')::date, g.no, nullif(u.on_day, $23) "
-    "FROM g JOIN unnest($20::bytea[], $21::bytea[], $22::bigint[]) "
-    "WITH ORDINALITY AS u(key, digest, on_day, ord) USING (ord) "
-    "WHERE g.outcome <> 1 AND u.key IS NOT NULL "
-    "ON CONFLICT (site, feed, key) DO UPDATE SET digest = excluded.digest, day = excluded.day, "
-    "no = excluded.no, on_day = excluded.on_day) "
     "SELECT ord, outcome, no, reply FROM g ORDER BY ord");
 
 /* Of rows that are gone: they were not read, and are forgotten. */
@@ -101,46 +75,30 @@ enum err_code import_open_args(const struct adapter_host *h, const struct import
     return ERR_NONE;
 }
 
-static void add_key(struct db_array *keys, struct db_array *digests, const struct held *row)
-{
-    bool known = row && row->is != HELD_BAD;
-    db_array_bytes(keys, known ? (struct str){(const char *)row->key, ROW_KEY} : (struct str){0});
-    db_array_bytes(digests,
-                   known ? (struct str){(const char *)row->digest, ROW_KEY} : (struct str){0});
-}
-
 enum err_code import_commit_args(const struct adapter_host *h, const struct import *i,
                                  struct arena *a, struct db_args *q, const struct db_statement **st,
                                  struct err *e)
 {
-    bool snapshot = i->snapshot.seen != NULL;
-    struct db_array *states = db_array_new(a), *events = db_array_new(a), *keys = db_array_new(a),
-                    *digests = db_array_new(a), *days = db_array_new(a);
+    struct db_array *states = db_array_new(a), *events = db_array_new(a);
     const struct db_statement *group;
-    if (!states || !events || !keys || !digests || !days) {
+    if (source_table(i->source)) {
+        return import_rows_args(h, i, a, q, st, e);
+    }
+    if (!states || !events) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
     for (const struct job *j = i->group.first; j; j = j->next) {
         const struct mapped *m = &j->p.mapped;
-        db_array_i64(states, snapshot || j->number > i->position ? (int64_t)m->state : -1);
-        db_array_i64(events, m->state == MAPPING_MAPPED ? (int64_t)m->count : 0);
-        add_key(keys, digests, j->held);
-        db_array_i64(days, j->held && j->held->has_day ? j->held->day : NO_DAY);
+        db_array_i64(states, j->number > i->position ? (int64_t)m->state : -1);
+        db_array_i64(events, (int64_t)group_events(m));
     }
     enum err_code rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
-    *st = snapshot ? &import_commit_snapshot : &import_commit;
+    *st = &import_commit;
     arg_array(q, states);
     arg_array(q, events);
     arg_i64(q, i->no);
     arg_i64(q, import_reaches(i));
     arg_i64(q, source_bytes(i->source));
-    if (snapshot) {
-        arg_i64(q, i->unchanged);
-        arg_array(q, keys);
-        arg_array(q, digests);
-        arg_array(q, days);
-        arg_i64(q, NO_DAY);
-    }
     return rc;
 }
 
@@ -166,8 +124,7 @@ enum err_code import_tell_args(const struct adapter_host *h, const struct import
         return ERR_NONE;
     }
     for (const struct job *j = i->group.first; j; j = j->next) {
-        const struct mapped *m = &j->p.mapped;
-        db_array_i64(events, m->state == MAPPING_MAPPED ? (int64_t)m->count : 0);
+        db_array_i64(events, (int64_t)group_events(&j->p.mapped));
     }
     rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
     *st = &import_tell;

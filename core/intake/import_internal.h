@@ -94,8 +94,8 @@ void import_again(struct adapter_host *h, struct import *i, const struct err *wh
 enum err_code import_open_source(struct adapter_host *h, struct import *i, struct err *e);
 /* Fills the group, or a chunk of rows to be compared, and sets the next stage. */
 void import_read(struct adapter_host *h, struct import *i);
-/* Goes on reading while the database commits. */
-void import_read_ahead(struct adapter_host *h, struct import *i);
+/* Goes on reading while the database commits. True when there is more to read. */
+bool import_read_ahead(struct adapter_host *h, struct import *i);
 /* A job whose message is a row, in the group; before or now may be NULL. */
 enum err_code import_row_job(struct adapter_host *h, struct import *i, int64_t number,
                              const struct str *before, const struct str *now, const char *suffix,
@@ -113,7 +113,14 @@ enum err_code import_fetch_args(const struct adapter_host *h, const struct impor
                                 struct arena *a, struct db_args *q, const struct db_statement **st,
                                 struct err *e);
 
-/* ---- import_commit.c: the statements ---- */
+/* ---- import_rows.c ---- */
+
+/* The statement that commits a group of rows (dari.commit_rows), with its arguments. */
+enum err_code import_rows_args(const struct adapter_host *h, const struct import *i,
+                               struct arena *a, struct db_args *q, const struct db_statement **st,
+                               struct err *e);
+
+/* ---- import_commit.c: the other statements ---- */
 
 /* Number of the last message that the group has, or of the last unchanged row behind it; what was
  * read ahead lies behind that. */

@@ -6,8 +6,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* A group is larger by at most one message; as much again may be read ahead. */
-enum { GROUP_BYTES = 16 * 1024 * 1024 };
+/* A group is larger by at most one message; as much again may be read ahead, AHEAD messages at a
+ * time: between them the loop sends the statement on, and serves others. */
+enum { GROUP_BYTES = 16 * 1024 * 1024, AHEAD = 32 };
 
 /*
  * The replies of a batch are wanted from its first message on: those committed before come again.
@@ -258,17 +259,20 @@ static void read_failed(struct adapter_host *h, struct import *i, const struct e
     }
 }
 
-void import_read_ahead(struct adapter_host *h, struct import *i)
+bool import_read_ahead(struct adapter_host *h, struct import *i)
 {
     enum err_code rc = ERR_NONE;
     if (is_snapshot(i) || i->solo) {
-        return;
+        return false;
     }
     i->ahead_of = true;
-    while (rc == ERR_NONE && i->later.code == ERR_NONE && goes_on(h, i)) {
+    for (int n = 0; n < AHEAD && rc == ERR_NONE && i->later.code == ERR_NONE && goes_on(h, i);
+         n++) {
         rc = read_part(h, i, &i->later);
     }
+    bool more = rc == ERR_NONE && i->later.code == ERR_NONE && goes_on(h, i);
     i->ahead_of = false;
+    return more;
 }
 
 void import_read(struct adapter_host *h, struct import *i)

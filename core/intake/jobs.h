@@ -19,7 +19,8 @@ struct job_part {
 struct event_rows {
     const struct event *of; /* these; NULL: nothing is ready */
     struct str *sealed;
-    unsigned char digest[SHA256_BYTES]; /* over the digests of all */
+    unsigned char (*digests)[SHA256_BYTES]; /* of each */
+    unsigned char digest[SHA256_BYTES];     /* over those of all */
 };
 
 /* A message between its arrival and its reply. */

@@ -101,6 +101,7 @@ void db_array_str(struct db_array *x, struct str s);
 void db_array_z(struct db_array *x, const char *z); /* NULL → NULL element */
 void db_array_bytes(struct db_array *x, struct str s);
 void db_array_i64(struct db_array *x, int64_t v);
+void db_array_no_i64(struct db_array *x); /* a NULL element */
 void db_array_bool(struct db_array *x, bool v);
 void db_array_time(struct db_array *x, usec at);
 void arg_array(struct db_args *q, struct db_array *x);

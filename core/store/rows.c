@@ -141,6 +141,11 @@ void db_array_i64(struct db_array *x, int64_t v)
     element(x, INT8_OID, (struct str){bytes, sizeof bytes});
 }
 
+void db_array_no_i64(struct db_array *x)
+{
+    element(x, INT8_OID, (struct str){NULL, 0});
+}
+
 void db_array_bool(struct db_array *x, bool v)
 {
     element(x, BOOL_OID, v ? STR("\1") : (struct str){"\0", 1});

@@ -15,11 +15,13 @@ DB_STATEMENT(find_days,
              "AND ($4::date IS NULL OR f.day <= $4) "
              "AND ($5::bigint IS NULL OR f.day <= coalesce(dari.message_day($1, $5), f.day) + 1) "
              "ORDER BY 1");
-/* The primary key of message_key begins with the feed: all feeds there are. */
+/* The primary key of message_key begins with the feed: all feeds there are. Rows of a table have no
+ * key there. */
 DB_STATEMENT(find_control_id,
              "SELECT k.day, k.no FROM dari.message_key k WHERE k.site = $1 "
              "AND k.feed = ANY (ARRAY(SELECT DISTINCT f.feed FROM dari.feed_count f "
-             "WHERE f.site = $1)) AND k.control_id = $2 ORDER BY k.no");
+             "WHERE f.site = $1)) AND k.control_id = $2 "
+             "UNION ALL SELECT r.day, r.no FROM dari.row_messages($1, $2) AS r ORDER BY 2");
 DB_STATEMENT(find_number, "SELECT d, $2::bigint FROM dari.message_day($1, $2) AS d "
                           "WHERE d IS NOT NULL");
 

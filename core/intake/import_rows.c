@@ -2,6 +2,9 @@
 #include "core/intake/import_internal.h"
 #include "core/store/events.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 DB_STATEMENT(import_rows,
              "SELECT dari.commit_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
              "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
@@ -88,9 +91,12 @@ static void add_events(struct columns *c, const struct job *j)
 {
     const struct mapped *m = &j->p.mapped;
     size_t events = group_events(m);
+    char place[24];
+    int n = snprintf(place, sizeof place, "%" PRId64 "\n", c->ord);
     for (size_t i = 0; i < events; i++) {
         const struct event *ev = &m->events[i];
         sha256_add(c->events, (struct str){(const char *)j->rows.digests[i], SHA256_BYTES});
+        sha256_add(c->events, (struct str){place, (size_t)n});
         db_array_i64(c->e[E_MESSAGE], c->ord);
         db_array_z(c->e[E_ID], ev->id);
         db_array_z(c->e[E_TYPE], ev->type->name);

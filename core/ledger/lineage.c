@@ -15,10 +15,17 @@ enum { LIMIT = 2000, MESSAGE_ID_HEX = 32, KEY_CHARS = 26 };
 DB_STATEMENT(lineage_by_no, "SELECT no FROM dari.message WHERE site = $1 "
                             "AND day = (SELECT dari.message_day($1, $2)) AND no = $2");
 DB_STATEMENT(lineage_by_id, "SELECT no FROM dari.message_key WHERE site = $1 AND id = $2");
+/* No index: rows of a table are looked for by number or control id. */
+DB_STATEMENT(lineage_row_by_id,
+             "SELECT m.no FROM dari.batch_group g JOIN dari.message m ON m.site = g.site "
+             "AND m.day = g.day AND m.no BETWEEN g.first_no AND g.last_no "
+             "WHERE g.site = $1 AND m.id = $2");
 DB_STATEMENT(lineage_by_control, "SELECT no FROM dari.message_key WHERE site = $1 "
                                  "AND feed = ANY (ARRAY(SELECT DISTINCT f.feed "
                                  "FROM dari.feed_count f WHERE f.site = $1)) "
-                                 "AND control_id = $2 ORDER BY no LIMIT 50");
+                                 "AND control_id = $2 "
+                                 "UNION ALL SELECT no FROM dari.row_messages($1, $2) "
+                                 "ORDER BY no LIMIT 50");
 DB_STATEMENT(lineage_by_seq, "SELECT id FROM dari.event WHERE site = $1 AND seq = $2");
 /* The index of events by id has a hash of it. */
 #define EVENT_IS(a, b) "hashtextextended(" a ", 0) = hashtextextended(" b ", 0) AND " a " = " b
@@ -73,7 +80,11 @@ DB_STATEMENT(lineage_plans,
 DB_STATEMENT(lineage_entries, "SELECT idx, body FROM dari.ledger WHERE site = $1 "
                               "AND day = ANY($2::text[]::date[]) AND body LIKE '% eventsdigest=%' "
                               "AND (substring(body FROM ' message=([0-9]+) ')::bigint "
-                              "= ANY($3::bigint[]) OR EXISTS (SELECT 1 FROM unnest($4::bigint[]) "
+                              "= ANY($3::bigint[]) OR EXISTS (SELECT 1 FROM unnest($3::bigint[]) "
+                              "AS m(no) WHERE m.no BETWEEN "
+                              "substring(body FROM ' messages=([0-9]+)-')::bigint AND "
+                              "substring(body FROM ' messages=[0-9]+-([0-9]+) ')::bigint) "
+                              "OR EXISTS (SELECT 1 FROM unnest($4::bigint[]) "
                               "AS s(seq) WHERE s.seq BETWEEN "
                               "substring(body FROM ' events=([0-9]+)-')::bigint AND "
                               "substring(body FROM ' events=[0-9]+-([0-9]+) ')::bigint)) "
@@ -143,6 +154,9 @@ static enum err_code find_seeds(struct search *s, struct str id, struct err *e)
         arg_z(&q, s->site);
         arg_bytes(&q, (struct str){raw, sizeof raw});
         code = look(s, &lineage_by_id, &q, &s->seed_messages, e);
+        if (code == ERR_NONE && !s->seed_messages) {
+            code = look(s, &lineage_row_by_id, &q, &s->seed_messages, e);
+        }
     } else if (id.n == KEY_CHARS) {
         code = look_str(s, &lineage_by_event, id, &s->seed_events, e);
         if (code == ERR_NONE && !s->seed_events) {
@@ -369,13 +383,17 @@ static enum err_code read_plans(struct search *s, struct err *e)
 /* Puts an entry's number to the messages and events it names. */
 static void place_entry(struct lineage *l, int64_t idx, struct str body)
 {
-    int64_t first, last, no = entry_number(body, "message");
-    bool range = entry_range(body, "events", &first, &last);
-    for (int i = 0; i < l->message_count; i++) {
-        if (str_is(entry_kind(body), "received") && l->messages[i].no == no) {
+    int64_t first, last;
+    const char *names = str_is(entry_kind(body), "received") ? "message"
+                        : str_is(entry_kind(body), "rows")   ? "messages"
+                                                             : NULL;
+    bool range = names && entry_range(body, names, &first, &last);
+    for (int i = 0; range && i < l->message_count; i++) {
+        if (l->messages[i].no >= first && l->messages[i].no <= last) {
             l->messages[i].ledger = idx;
         }
     }
+    range = entry_range(body, "events", &first, &last);
     for (int i = 0; range && i < l->event_count; i++) {
         if (l->events[i].seq >= first && l->events[i].seq <= last) {
             l->events[i].ledger = idx;

@@ -22,8 +22,8 @@ CREATE TABLE dari.batch_group (
 --
 -- p_label: a row's control id is LABEL#ROW. p_from: how far the file was committed before; p_reach, p_bytes: how far
 -- it will be, p_unchanged rows among them. p_digest: SHA-256 over id and digest of each message, p_events_digest over
--- the dari.event_digest() of each event, '-' without events; both hexadecimal, computed by intake, which has the bytes
--- at hand. p_tally: how many are mapped, ignored, quarantined. m_…: of each message; m_before: how many events of the
+-- the dari.event_digest() of each event and the place of its message in the group ("1", LF), '-' without events; both
+-- hexadecimal, computed by intake, which has the bytes at hand. p_tally: how many are mapped, ignored, quarantined. m_…: of each message; m_before: how many events of the
 -- group come before its own. e_…: of each event; e_message: place of its message in the group, from 1. s_…: of each
 -- message its row of dari.snapshot (key NULL: none), or NULL on a feed without.
 --

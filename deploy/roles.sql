@@ -35,6 +35,7 @@ GRANT USAGE ON SEQUENCE dari.batch_no TO dari_feed;                -- files
 GRANT SELECT, INSERT, UPDATE ON dari.batch TO dari_feed;
 GRANT INSERT ON dari.batch_group TO dari_feed;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dari.snapshot TO dari_feed;
+GRANT SELECT, INSERT, UPDATE ON dari.snapshot_key TO dari_feed;
 
 -- relay: reads the stream, keeps cursors and deliveries
 GRANT SELECT ON dari.event, dari.checkpoint TO dari_relay;
@@ -71,5 +72,6 @@ GRANT SELECT ON ALL TABLES IN SCHEMA dari TO dari_operator;
 GRANT UPDATE ON dari.message, dari.feed_count, dari.batch TO dari_operator;
 GRANT INSERT ON dari.event TO dari_operator;
 GRANT INSERT, UPDATE, DELETE ON dari.part TO dari_operator;
+GRANT DELETE ON dari.snapshot, dari.snapshot_key TO dari_operator;
 GRANT INSERT, UPDATE ON dari.consumer, dari.consumer_key TO dari_operator;
 GRANT INSERT, UPDATE, DELETE ON dari.segment_member, dari.segment_state, dari.segment_rule TO dari_operator;

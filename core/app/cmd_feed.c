@@ -11,14 +11,26 @@
 
 static const char help[] =
     "usage: dari feed list [--config FILE]\n"
-    "       dari feed pause|resume NAME [--config FILE]\n"
+    "       dari feed pause|resume|forget-rows NAME [--config FILE]\n"
     "\n"
     "list     feeds of the configuration, what came in, and the counters of their adapters\n"
     "pause    from now on (within a second) every message gets a negative reply that asks to send "
     "it again later\n"
     "resume   take messages again\n"
     "\n"
-    "pause and resume are recorded in the ledger; a pause survives a restart.\n";
+    "forget-rows   of a feed with rows=\"snapshot\": the next file is taken as if it were the "
+    "first one, so each of\n"
+    "         its rows is new, and none is told as gone. For files whose rows are told apart by "
+    "other columns than\n"
+    "         before: they are refused until then\n"
+    "\n"
+    "All but list are recorded in the ledger; a pause survives a restart.\n";
+
+DB_STATEMENT(feed_reading, "SELECT no FROM dari.batch WHERE site = $1 AND feed = $2 "
+                           "AND state = 'reading' ORDER BY no DESC LIMIT 1");
+DB_STATEMENT(feed_forget, "WITH s AS (DELETE FROM dari.snapshot WHERE site = $1 AND feed = $2 "
+                          "RETURNING 1), k AS (DELETE FROM dari.snapshot_key WHERE site = $1 AND "
+                          "feed = $2) SELECT count(*) FROM s");
 
 DB_STATEMENT(
     feed_counts,
@@ -108,14 +120,64 @@ static enum err_code list(struct session *s, struct err *e)
     return ERR_NONE;
 }
 
+static const struct config_feed *configured(const struct session *s, const char *feed,
+                                            struct err *e)
+{
+    for (size_t i = 0; i < s->config->feed_count; i++) {
+        if (strcmp(s->config->feeds[i].name, feed) == 0) {
+            return &s->config->feeds[i];
+        }
+    }
+    ERR(e, ERR_NOTFOUND, 0, "there is no feed %s in %s", feed, s->config->file);
+    return NULL;
+}
+
+/* A file that is being read would be known in part. */
+static enum err_code nothing_is_read(struct session *s, const char *feed, struct err *e)
+{
+    struct db_args q = {0};
+    struct db_rows *r;
+    arg_z(&q, s->config->site);
+    arg_z(&q, feed);
+    enum err_code code = db_run(s->db, s->arena, &feed_reading, &q, &r, e);
+    return code == ERR_NONE && db_count(r)
+               ? ERR(e, ERR_REFUSED, 0, "batch %s of feed %s is being read: wait for its end",
+                     db_z(r, 0, 0), feed)
+               : code;
+}
+
+static enum err_code forget_rows(struct session *s, const char *feed, struct err *e)
+{
+    const struct config_feed *f = configured(s, feed, e);
+    const char *details = arena_printf(s->arena, "feed=%s", feed);
+    struct db_args q = {0};
+    struct db_rows *r;
+    if (!f || !details) {
+        return f ? ERR(e, ERR_NOMEM, 0, "no memory") : ERR_NOTFOUND;
+    }
+    if (!f->snapshot) {
+        return ERR(e, ERR_REFUSED, 0, "feed %s has not rows=\"snapshot\"", feed);
+    }
+    enum err_code code = nothing_is_read(s, feed, e);
+    if (code == ERR_NONE) {
+        code = operator_record(s->db, s->arena, s->config->site, "feed.forget-rows", details, e);
+    }
+    arg_z(&q, s->config->site);
+    arg_z(&q, feed);
+    if (code == ERR_NONE) {
+        code = db_run(s->db, s->arena, &feed_forget, &q, &r, e);
+    }
+    if (code == ERR_NONE) {
+        printf("%" PRId64 " rows of feed %s are forgotten: each row of its next file is new\n",
+               db_i64(r, 0, 0), feed);
+    }
+    return code;
+}
+
 static enum err_code set_paused(struct session *s, const char *feed, bool paused, struct err *e)
 {
-    bool known = false;
-    for (size_t i = 0; i < s->config->feed_count; i++) {
-        known |= strcmp(s->config->feeds[i].name, feed) == 0;
-    }
-    if (!known) {
-        return ERR(e, ERR_NOTFOUND, 0, "there is no feed %s in %s", feed, s->config->file);
+    if (!configured(s, feed, e)) {
+        return ERR_NOTFOUND;
     }
     const char *path = pause_file(s, feed), *details = arena_printf(s->arena, "feed=%s", feed);
     if (!path || !details) {
@@ -144,14 +206,17 @@ int cmd_feed(int argc, char **argv)
     }
     const char *verb = left ? argv[1] : "";
     bool lists = strcmp(verb, "list") == 0 && left == 1,
-         pauses = strcmp(verb, "pause") == 0 && left == 2;
-    if (!lists && !pauses && !(strcmp(verb, "resume") == 0 && left == 2)) {
-        return command_usage("feed", "say list, pause NAME or resume NAME");
+         pauses = strcmp(verb, "pause") == 0 && left == 2,
+         forgets = strcmp(verb, "forget-rows") == 0 && left == 2;
+    if (!lists && !pauses && !forgets && !(strcmp(verb, "resume") == 0 && left == 2)) {
+        return command_usage("feed", "say list, pause NAME, resume NAME or forget-rows NAME");
     }
     struct session s;
     struct err e = {0};
     if (session_open(&s, "feed", file, &status)) {
-        enum err_code code = lists ? list(&s, &e) : set_paused(&s, argv[2], pauses, &e);
+        enum err_code code = lists     ? list(&s, &e)
+                             : forgets ? forget_rows(&s, argv[2], &e)
+                                       : set_paused(&s, argv[2], pauses, &e);
         status = code == ERR_NONE ? EXIT_DONE : command_failed("feed", "%s", e.msg);
     }
     session_close(&s);

@@ -163,6 +163,7 @@ static void forget(struct adapter_host *h, struct import *i)
     i->at = i->unchanged = 0;
     i->held_count = i->held_next = 0;
     i->unreadable = 0;
+    i->key = i->key_before = NULL;
     i->gone = i->past = (struct gone_keys){.keys = NULL};
     i->gone_next = 0;
     i->known_count = 0;
@@ -309,6 +310,7 @@ static void opened(struct adapter_host *h, struct import *i, struct db_rows *row
     struct adapter_result known = {.outcome = ADAPTER_KNOWN};
     i->no = db_i64(rows, 0, 0);
     i->position = db_i64(rows, 0, 3);
+    i->key_before = db_null(rows, 0, 4) ? NULL : arena_z(i->arena, db_str(rows, 0, 4));
     label_write(i->digest, db_i64(rows, 0, 1), i->label);
     i->known = db_bool(rows, 0, 2);
     if (i->known && i->mark) { /* the answer to its end may have been lost */
@@ -399,6 +401,7 @@ static void committed(struct adapter_host *h, struct import *i, struct db_rows *
     } else {
         i->position = i->sent_at > i->position ? i->sent_at : i->position;
         i->unchanged = 0;
+        i->key_before = i->key;
         i->stage = IMPORT_READ;
         i->group = i->ahead;
         if (!i->group.first) {

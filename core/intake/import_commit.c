@@ -3,7 +3,9 @@
 
 DB_STATEMENT(
     import_open,
-    "SELECT no, turn, known, position FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
+    "SELECT no, turn, known, position, (SELECT k.columns FROM dari.snapshot_key k "
+    "WHERE k.site = $1 AND k.feed = $2 AND EXISTS (SELECT 1 FROM dari.snapshot s "
+    "WHERE s.site = $1 AND s.feed = $2)) FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
 
 /* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
 DB_STATEMENT(

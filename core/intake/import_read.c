@@ -10,6 +10,22 @@
  * time: between them the loop sends the statement on, and serves others. */
 enum { GROUP_BYTES = 16 * 1024 * 1024, AHEAD = 32 };
 
+/* The keys of rows are made of these columns: with others nobody is known. */
+static enum err_code same_key(struct adapter_host *h, struct import *i, struct err *e)
+{
+    i->key = snapshot_key_names(&i->snapshot, i->reading, source_table(i->source));
+    if (!i->key) {
+        return ERR(e, ERR_NOMEM, 0, "no memory for a snapshot");
+    }
+    if (i->key_before && strcmp(i->key, i->key_before) != 0) {
+        return ERR(e, ERR_REFUSED, 0,
+                   "rows were told apart by %s until now and are by %s in this file: all would be "
+                   "new. If that is meant: dari feed forget-rows %s, then give this file again",
+                   i->key_before, i->key, h->s.feed);
+    }
+    return ERR_NONE;
+}
+
 /*
  * The replies of a batch are wanted from its first message on: those committed before come again.
  * The keys of a snapshot are wanted from its first row on.
@@ -30,7 +46,8 @@ enum err_code import_open_source(struct adapter_host *h, struct import *i, struc
                                         .feed = h->s.feed,
                                         .keys = h->s.keys,
                                         .day_column = h->s.covers.column};
-        return snapshot_begin(&i->snapshot, i->reading, t, e);
+        rc = snapshot_begin(&i->snapshot, i->reading, t, e);
+        return rc == ERR_NONE ? same_key(h, i, e) : rc;
     }
     if (rc == ERR_NONE && !source_batch(i->source)) {
         rc = source_seek(i->source, i->position, e);

@@ -5,10 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-DB_STATEMENT(import_rows,
-             "SELECT dari.commit_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
-             "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
-             "$28, $29, $30, $31, $32, $33, $34, $35, $36, $37)");
+#define COMMIT                                                                                     \
+    "SELECT dari.commit_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "   \
+    "$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, "   \
+    "$34, $35, $36, $37)"
+DB_STATEMENT(import_rows, COMMIT);
+/* The first ones of a snapshot also say what its rows are told apart by. */
+DB_STATEMENT(import_first_rows,
+             "WITH k AS (INSERT INTO dari.snapshot_key (site, feed, columns) VALUES ($1, $2, $38) "
+             "ON CONFLICT (site, feed) DO UPDATE SET columns = excluded.columns) " COMMIT);
 
 /* The columns of messages, of events and of rows of the snapshot, in the order of the parameters.
  */
@@ -162,7 +167,8 @@ enum err_code import_rows_args(const struct adapter_host *h, const struct import
     if (!messages.n || !events.n) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
-    *st = &import_rows;
+    bool first = i->key && !i->key_before;
+    *st = first ? &import_first_rows : &import_rows;
     arg_z(q, h->s.site);
     arg_z(q, h->s.feed);
     arg_time(q, clock_now());
@@ -179,6 +185,9 @@ enum err_code import_rows_args(const struct adapter_host *h, const struct import
     give(q, c.e, EVENT_COLUMNS);
     for (int k = 0; k < SNAPSHOT_COLUMNS; k++) {
         i->snapshot.seen ? arg_array(q, c.s[k]) : arg_null(q);
+    }
+    if (first) {
+        arg_z(q, i->key);
     }
     return ERR_NONE;
 }

@@ -41,10 +41,16 @@ static void insert_by_name(struct snapshot *s, size_t column)
     s->compared[at] = column;
 }
 
-static bool is_declared(const struct header_names *names, struct arena *a, struct str header)
+static const struct header_column *column_of(const struct header_names *names, struct arena *a,
+                                             struct str header)
 {
     struct header_key k = header_key(a, header);
-    const struct header_column *c = k.text.p ? header_find(names, &k) : NULL;
+    return k.text.p ? header_find(names, &k) : NULL;
+}
+
+static bool is_declared(const struct header_names *names, struct arena *a, struct str header)
+{
+    const struct header_column *c = column_of(names, a, header);
     return c && c->declared;
 }
 
@@ -54,8 +60,7 @@ static size_t column_named(const struct snapshot *s, struct arena *a,
 {
     const struct header_column *c = names ? header_named(names, str_of(s->day_column)) : NULL;
     for (size_t i = 0; c && i < s->columns; i++) {
-        struct header_key k = header_key(a, s->header[i]);
-        if (k.text.p && header_find(names, &k) == c) {
+        if (column_of(names, a, s->header[i]) == c) {
             return i;
         }
     }
@@ -89,6 +94,21 @@ enum err_code snapshot_begin(struct snapshot *s, struct arena *a, const struct t
         }
     }
     return ERR_NONE;
+}
+
+const char *snapshot_key_names(const struct snapshot *s, struct arena *a, const struct table *t)
+{
+    struct buf b;
+    bool ok = true;
+    buf_init(&b, SIZE_MAX / 4);
+    for (size_t i = 0; i < s->key_count; i++) {
+        const struct header_column *c = column_of(table_names(t), a, s->header[s->key[i]]);
+        ok &= c != NULL;
+        buf_printf(&b, "%s%s", i ? " " : "", c ? c->name : "");
+    }
+    const char *names = ok && buf_ok(&b) ? arena_z(a, buf_str(&b)) : NULL;
+    buf_release(&b);
+    return names;
 }
 
 void snapshot_end(struct snapshot *s)

@@ -52,6 +52,9 @@ enum err_code snapshot_begin(struct snapshot *s, struct arena *a, const struct t
                              struct err *e);
 void snapshot_end(struct snapshot *s);
 
+/* By which columns rows are told apart: their canonical names, in `a`. NULL: no memory. */
+const char *snapshot_key_names(const struct snapshot *s, struct arena *a, const struct table *t);
+
 /* Copies a row and finds its key and digest. A row without its key, or whose key came before in
  * the same file, is bad. ERR_NOMEM, ERR_LIMIT. */
 enum err_code snapshot_hold(struct snapshot *s, struct arena *a, const struct table_row *row,

@@ -24,7 +24,7 @@ MAPPING = """<mapping name="list" version="VERSION" format="table" title="목록
   <columns><column name="chart_no" required="yes"><alias header="차트번호"/></column>
     <column name="appt_no" required="yes"><alias header="예약번호"/></column>
     <column name="appt_date" required="yes"><alias header="예약일시"/></column><column name="minutes"><alias header="분"/></column></columns>
-  <key columns="appt_no"/>
+  <key columns="KEY"/>
   <patient from="chart_no"/>
   <event type="appointment.booked" when="{minutes} is not set or {minutes} != '0'">
     <field name="appointment_key" from="appt_no" as="key" kind="appointment"/>
@@ -38,10 +38,10 @@ HL7 = ("MSH|^~\\&|HIS|HANBIT|DARI|DARI|20260311090000||ADT^A04^ADT_A01|H1|P|2.5|
        "PV1|1|O|IM||||||||||||||||V1^^^HANBIT^VN|||||||||||||||||||||||||20260311090000\r")
 
 
-def write_mapping(version, bad):
+def write_mapping(version, bad, key="appt_no"):
     os.makedirs(os.path.join(ROOT, "var", "test"), exist_ok=True)
     with open(os.path.join(ROOT, "var", "test", "repair.xml"), "w", encoding="utf-8") as f:
-        f.write(MAPPING.replace("VERSION", version).replace("BAD", bad))
+        f.write(MAPPING.replace("VERSION", version).replace("BAD", bad).replace("KEY", key))
 
 
 def rows(*each):
@@ -139,6 +139,40 @@ def beside_the_snapshot(tap, s):
     tap.equal("the mended list: what the snapshot knew is no news, the others come", (b["unchanged"], b["mapped"], b["rejected"]), (2, 2, 0))
 
 
+def another_key(tap, s):
+    """Rows told apart by other columns than before: refused until somebody says that it is meant."""
+    lines = (("C1", "S1", "30"), ("C1", "S2", "45"), ("C3", "S3", "10"))
+    before = int(s.one("SELECT count(*) FROM dari.snapshot WHERE feed = 'snap'"))
+    write_mapping("6", 'bad="leave-out"', "chart_no appt_no")
+    s.run("reload", check=True)
+    b = take(s, "snap", "key.csv", rows(*lines))
+    tap.equal("another key: the file is refused before any of it is taken", (b["state"], b["read"]), ("refused", 0))
+    tap.check("with both keys and what to do", "by appt_no until now and are by chart_no appt_no in this file" in b["problem"]
+              and "dari feed forget-rows snap" in b["problem"], b["problem"])
+    tap.equal("what was known stays known", int(s.one("SELECT count(*) FROM dari.snapshot WHERE feed = 'snap'")), before)
+    for words, said in ((["list"], "has not rows"), (["nobody"], "there is no feed nobody"), ([], "say list")):
+        out = s.run("feed", "forget-rows", *words)
+        tap.check("wrong: " + " ".join(["forget-rows", *words]), out.returncode and said in out.stderr, out.stderr)
+    s.sql("UPDATE dari.batch SET state = 'reading' WHERE name LIKE '%key.csv'")
+    out = s.run("feed", "forget-rows", "snap")
+    tap.check("not while a file is being read", out.returncode == 1 and "is being read" in out.stderr, out.stderr)
+    s.sql("UPDATE dari.batch SET state = 'refused' WHERE name LIKE '%key.csv'")
+    out = s.run("feed", "forget-rows", "snap")
+    tap.check("forgotten by hand", out.returncode == 0 and f"{before} rows of feed snap are forgotten" in out.stdout, out.stdout + out.stderr)
+    tap.check("which the ledger knows", s.one("SELECT count(*) FROM dari.ledger WHERE body LIKE '%action=feed.forget-rows feed=snap%'") == "1")
+    put(s, "snap", "key-again.csv", rows(*lines))
+    b = wait_for("the file", lambda: batch(s, "key-again.csv").get("state") == "taken" and batch(s, "key-again.csv"))
+    tap.equal("then it is taken, all of it as new", (b["mapped"], b["unchanged"], b["rejected"]), (3, 0, 0))
+    b = take(s, "snap", "key-3.csv", rows(*lines, ("C4", "S4", "10")))
+    tap.equal("and what comes next is compared with it", (b["mapped"], b["unchanged"]), (1, 3))
+    s.sql("DELETE FROM dari.snapshot WHERE feed = 'snap'")
+    write_mapping("7", 'bad="leave-out"')
+    s.run("reload", check=True)
+    b = take(s, "snap", "key-4.csv", rows(*lines))
+    tap.equal("where no row is known any key will do", (b["state"], b["mapped"]), ("taken", 3))
+    tap.equal("and is the one from then on", s.one("SELECT columns FROM dari.snapshot_key WHERE feed = 'snap'"), "appt_no")
+
+
 def test(tap):
     write_mapping("1", "")
     with Site("repair", feeds=FEED) as s:
@@ -151,6 +185,7 @@ def test(tap):
         own_ids(tap, s)
         repaired(tap, s, one)
         beside_the_snapshot(tap, s)
+        another_key(tap, s)
 
 
 main(test)

@@ -12,6 +12,7 @@
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/counters.h"
+#include "tests/lib/folder.h"
 #include "tests/lib/until.h"
 
 #include <fcntl.h>
@@ -277,15 +278,6 @@ static inline int host_setup(void **state)
     make_folder(h, "in");
     *state = h;
     return 0;
-}
-
-static inline void remove_all(const char *path)
-{
-    char command[300];
-    snprintf(command, sizeof command, "chmod -R u+rwx '%s' 2>/dev/null; rm -rf '%s'", path, path);
-    if (system(command) != 0) {
-        fprintf(stderr, "could not remove %s\n", path);
-    }
 }
 
 static inline int host_teardown(void **state)

@@ -1,20 +1,15 @@
-/* adapters/sql: statements with named places, marks, times of the day, known rows, the work folder.
- */
+/* adapters/sql: statements with named places, marks, times of the day, known rows. */
 #include "adapters/sql/mark.h"
 #include "adapters/sql/overlap.h"
 #include "adapters/sql/schedule.h"
-#include "adapters/sql/spill.h"
 #include "adapters/sql/statement.h"
 #include "core/base/arena.h"
 #include "core/base/file.h"
 #include "tests/lib/cm.h"
+#include "tests/lib/folder.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- statements ---- */
@@ -170,15 +165,6 @@ static void test_schedule(void **state)
 
 /* ---- known rows ---- */
 
-static char folder[] = "/tmp/dari-sql-XXXXXX";
-
-static const char *in_folder(const char *name)
-{
-    static char path[200];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 /* One result: rows "MARK text", blank-separated by commas; gives which of them are new. */
 static enum err_code one_result(const char *before, int64_t limit, const char *rows, char *fresh,
                                 char *after, struct err *e)
@@ -294,218 +280,13 @@ static void test_overlap_lost(void **state)
     arena_free(&a);
 }
 
-/* ---- the work folder ---- */
-
-static const struct spill_limits limits = {.row = 4096, .size = 100000};
-
-static struct cell text(const char *z)
-{
-    return (struct cell){z ? str_of(z) : STR(""), z == NULL};
-}
-
-static const struct {
-    const char *cells[4], *csv;
-    size_t n;
-} csv[] = {
-    {{"a", "b"}, "a,b\n", 2},
-    {{"a", NULL, "c"}, "a,,c\n", 3},
-    {{"a", "", "c"}, "a,\"\",c\n", 3},
-    {{NULL}, "\"\"\n", 1},
-    {{NULL, NULL}, ",\n", 2},
-    {{"a,b", "say \"hi\"", "one\ntwo", "\r"},
-     "\"a,b\",\"say \"\"hi\"\"\",\"one\ntwo\",\"\r\"\n",
-     4},
-    {{" a", "b ", "홍길동", "="}, "\" a\",\"b \",홍길동,=\n", 4},
-};
-
-static struct spill *open_spill(void)
-{
-    struct spill *s;
-    struct err e = {0};
-    enum err_code code = spill_open(in_folder("spill"), &limits, &s, &e);
-    if (code != ERR_NONE) {
-        fail_msg("%s", e.msg);
-    }
-    return s;
-}
-
-static void test_csv(void **state)
-{
-    (void)state;
-    struct spill *s = open_spill();
-    struct str row;
-    for (size_t i = 0; i < COUNT(csv); i++) {
-        struct cell cells[4];
-        for (size_t k = 0; k < csv[i].n; k++) {
-            cells[k] = text(csv[i].cells[k]);
-        }
-        assert_int_equal(spill_format(s, cells, csv[i].n, &row, NULL), ERR_NONE);
-        assert_same(row, str_of(csv[i].csv), csv[i].csv);
-    }
-    struct err e = {0};
-    struct cell nul[] = {text("a"), {{"x\0y", 3}, false}};
-    assert_int_equal(spill_format(s, nul, 2, &row, &e), ERR_VALUE);
-    assert_int_equal(e.pos, 2);
-    char large[4097];
-    memset(large, '"', sizeof large);
-    struct cell one = {{large, 4095}, false};
-    assert_int_equal(spill_format(s, &one, 1, &row, &e), ERR_NONE);
-    one.text.n = 4096;
-    assert_int_equal(spill_format(s, &one, 1, &row, &e), ERR_LIMIT);
-    spill_close(&s);
-}
-
-static bool there(const char *name)
-{
-    char path[300];
-    snprintf(path, sizeof path, "%s/spill/%s", folder, name);
-    return file_exists(path);
-}
-
-static void write_spill(struct spill *s, const char *mark)
-{
-    struct cell keys[] = {text("1"), text(NULL), text("")};
-    struct spill_ready r = {.marked = true, .rows = 1, .more = true};
-    snprintf(r.mark, sizeof r.mark, "%s", mark);
-    snprintf(r.name, sizeof r.name, "query 2026-03-11T00:00:00Z");
-    snprintf(r.keys, sizeof r.keys, "a,b,c");
-    assert_int_equal(spill_begin(s, true, NULL), ERR_NONE);
-    assert_int_equal(spill_row(s, STR("id\n"), NULL), ERR_NONE);
-    assert_int_equal(spill_row(s, STR("1\n"), NULL), ERR_NONE);
-    assert_int_equal(spill_keys(s, keys, 3, NULL), ERR_NONE);
-    assert_int_equal(file_write(spill_path(s, "seen.next"), STR("x"), 0600, NULL), ERR_NONE);
-    assert_false(there("ready"));
-    assert_int_equal(spill_publish(s, &r, NULL), ERR_NONE);
-}
-
-static void test_spill_life(void **state)
-{
-    (void)state;
-    struct spill *s = open_spill(), *other;
-    struct spill_ready r;
-    struct cell keys[3];
-    bool more;
-    struct stat st;
-    struct err e = {0};
-    assert_int_equal(spill_open(in_folder("spill"), &limits, &other, &e), ERR_EXISTS);
-    assert_false(spill_ready(s, &r));
-    write_spill(s, "2026-03-11 09:00:00");
-    spill_close(&s); /* killed here: all of it is there at the next start */
-    s = open_spill();
-    assert_true(spill_ready(s, &r));
-    assert_string_equal(r.mark, "2026-03-11 09:00:00");
-    assert_string_equal(r.name, "query 2026-03-11T00:00:00Z");
-    assert_string_equal(r.keys, "a,b,c");
-    assert_true(r.marked && r.more && r.rows == 1);
-    assert_int_equal(stat(spill_path(s, "rows.csv"), &st), 0);
-    assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(spill_keys_open(s, NULL), ERR_NONE);
-    assert_int_equal(spill_keys_next(s, keys, 3, &more, NULL), ERR_NONE);
-    assert_true(more && !keys[0].null && keys[1].null && !keys[2].null);
-    assert_same(keys[0].text, STR("1"), "key");
-    assert_int_equal(spill_keys_next(s, keys, 3, &more, NULL), ERR_NONE);
-    assert_false(more);
-    assert_int_equal(spill_finish(s, NULL), ERR_NONE);
-    assert_true(there("seen") && !there("rows.csv") && !there("keys") && !there("ready"));
-    write_spill(s, "2");
-    assert_int_equal(spill_refuse(s, NULL), ERR_NONE);
-    assert_true(!there("seen.next") && !there("rows.csv") && !there("keys") && !there("ready"));
-    spill_close(&s);
-}
-
-/* A crash between any two steps. */
-static void test_spill_crash(void **state)
-{
-    (void)state;
-    struct spill *s = open_spill();
-    struct spill_ready r;
-    assert_int_equal(spill_begin(s, true, NULL), ERR_NONE);
-    assert_int_equal(spill_row(s, STR("half"), NULL), ERR_NONE);
-    spill_close(&s);
-    s = open_spill();
-    assert_true(!there("rows.tmp") && !there("keys.tmp") && !spill_ready(s, &r));
-    write_spill(s, "1");
-    unlink(spill_path(s, "ready")); /* before its commit point */
-    spill_close(&s);
-    s = open_spill();
-    assert_true(!there("rows.csv") && !there("keys") && !there("seen.next"));
-    write_spill(s, "1");
-    unlink(spill_path(s, "rows.csv")); /* while it was being finished */
-    spill_close(&s);
-    s = open_spill();
-    assert_true(!there("ready") && there("seen") && !there("seen.next"));
-    spill_close(&s);
-}
-
-/* A full disk, as far as a process can make one for itself. */
-static void test_spill_full(void **state)
-{
-    (void)state;
-    struct spill *s = open_spill();
-    struct rlimit before, small;
-    struct spill_ready r = {.rows = 1};
-    struct err e = {0};
-    char row[4000];
-    memset(row, 'x', sizeof row);
-    signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before);
-    small = (struct rlimit){.rlim_cur = 8192, .rlim_max = before.rlim_max};
-    assert_int_equal(spill_begin(s, false, NULL), ERR_NONE);
-    for (int i = 0; i < 10; i++) {
-        assert_int_equal(spill_row(s, (struct str){row, sizeof row}, NULL), ERR_NONE);
-    }
-    setrlimit(RLIMIT_FSIZE, &small);
-    enum err_code code = spill_publish(s, &r, &e);
-    setrlimit(RLIMIT_FSIZE, &before);
-    assert_int_equal(code, ERR_IO);
-    assert_true(!there("ready") && !there("rows.csv"));
-    spill_discard(s);
-    assert_false(there("rows.tmp"));
-    /* and its own limit */
-    assert_int_equal(spill_begin(s, false, NULL), ERR_NONE);
-    for (int i = 0; i < 25; i++) {
-        assert_int_equal(spill_row(s, (struct str){row, sizeof row}, NULL), ERR_NONE);
-    }
-    assert_int_equal(spill_row(s, (struct str){row, sizeof row}, &e), ERR_LIMIT);
-    spill_close(&s);
-}
-
-static void test_polled(void **state)
-{
-    (void)state;
-    struct spill *s = open_spill();
-    assert_int_equal(spill_polled(s), 0);
-    assert_int_equal(spill_set_polled(s, 1700000000123456, NULL), ERR_NONE);
-    assert_int_equal(spill_polled(s), 1700000000123456);
-    spill_close(&s);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"spill/lock", "spill/seen", "spill/polled", "spill",
-                                        "seen"};
-    for (size_t i = 0; i < COUNT(names); i++) {
-        remove(in_folder(names[i]));
-    }
-    return rmdir(folder);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statements),   cmocka_unit_test(test_statement_limits),
         cmocka_unit_test(test_marks),        cmocka_unit_test(test_schedule),
         cmocka_unit_test(test_overlap),      cmocka_unit_test(test_overlap_errors),
-        cmocka_unit_test(test_overlap_lost), cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_spill_life),   cmocka_unit_test(test_spill_crash),
-        cmocka_unit_test(test_spill_full),   cmocka_unit_test(test_polled),
+        cmocka_unit_test(test_overlap_lost),
     };
-    return cmocka_run_group_tests_name("sql parts", tests, make_folder, drop_folder);
+    return cmocka_run_group_tests_name("sql parts", tests, folder_setup, folder_teardown);
 }

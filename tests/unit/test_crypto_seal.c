@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "core/crypto/keys.h"
+#include "tests/lib/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/dari-seal-XXXXXX";
 static struct keyring *keys;
 static struct arena *arena;
 static struct buf sealed;
@@ -21,8 +21,8 @@ static struct buf sealed;
 static int setup(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder) || keys_init(folder, NULL) != ERR_NONE ||
-        keyring_open(folder, &keys, NULL) != ERR_NONE) {
+    if (!folder_make() || keys_init(in_folder(""), NULL) != ERR_NONE ||
+        keyring_open(in_folder(""), &keys, NULL) != ERR_NONE) {
         return -1;
     }
     arena = arena_new(0);
@@ -33,12 +33,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[128];
     keyring_free(&keys);
     arena_free(&arena);
     buf_release(&sealed);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    folder_drop();
+    return 0;
 }
 
 static enum err_code opens(struct str context, struct str bytes, struct str *plain)
@@ -150,18 +149,15 @@ static void a_cut_record_is_seen(void **state)
 static void another_site_key_does_not_open(void **state)
 {
     (void)state;
-    char other[] = "/tmp/dari-seal-XXXXXX", command[128];
+    const char *other = in_folder("other");
     struct keyring *k = NULL;
     struct str plain;
-    assert_non_null(mkdtemp(other));
     assert_int_equal(keys_init(other, NULL), ERR_NONE);
     assert_int_equal(keyring_open(other, &k, NULL), ERR_NONE);
     buf_reset(&sealed);
     assert_int_equal(seal(k, STR("c"), STR("secret"), &sealed, NULL), ERR_NONE);
     assert_int_equal(opens(STR("c"), buf_str(&sealed), &plain), ERR_CRYPTO);
     keyring_free(&k);
-    snprintf(command, sizeof command, "rm -rf '%s'", other);
-    assert_int_equal(system(command), 0);
 }
 
 static void a_full_buffer_says_so(void **state)

@@ -8,12 +8,12 @@
 #include "core/base/file.h"
 #include "core/crypto/keys.h"
 #include "core/ledger/checkpoint.h"
+#include "tests/lib/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char folder[] = "/tmp/dari-note-XXXXXX";
 static struct signer *signer;
 static unsigned char key[ED25519_PUBLIC];
 static struct buf note;
@@ -21,13 +21,11 @@ static struct buf note;
 static int setup(void **state)
 {
     (void)state;
-    char path[128];
-    if (!mkdtemp(folder) || keys_init(folder, NULL) != ERR_NONE) {
+    if (!folder_make() || keys_init(in_folder(""), NULL) != ERR_NONE) {
         return -1;
     }
-    snprintf(path, sizeof path, "%s/ledger.key", folder);
     buf_init(&note, 4096);
-    return signer_open(path, &signer, NULL) == ERR_NONE &&
+    return signer_open(in_folder("ledger.key"), &signer, NULL) == ERR_NONE &&
                    signer_public(signer, key, NULL) == ERR_NONE
                ? 0
                : -1;
@@ -36,11 +34,10 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[128];
     signer_free(&signer);
     buf_release(&note);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    folder_drop();
+    return 0;
 }
 
 static void make(int64_t size)

@@ -5,19 +5,14 @@
  */
 #include "core/base/file.h"
 #include "core/hl7/split.h"
-#include "core/intake/prepare.h"
 #include "core/xml/batch.h"
+#include "tests/lib/clinic.h"
+#include "tests/lib/cm.h"
 #include "tests/lib/rows.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 /* Sets of mappings, and how many cases they have at least. */
 static const struct {
@@ -29,48 +24,21 @@ static const struct {
                                                             own begins with */
 };
 
-enum { MAX_FILE = 1 << 20, MAX_KEYS = 256 };
+enum { MAX_KEYS = 256 };
 
-/* 2026-03-11 10:00 in Seoul: when every message was received */
-static const usec received = (usec)1773190800 * USEC_SECOND;
-
-static struct {
-    struct arena *arena, *message;
-    struct catalogue *catalogue;
-    struct mapping_set *mapping;
-    struct keyring *keys;
-} t;
+static struct clinic t;
+static struct mapping_set *mapping;
 
 static int setup(void **state)
 {
     (void)state;
-    struct problems p = {0};
-    char folder[] = "/tmp/dari-cases-XXXXXX", path[64];
-    static const struct str hex =
-        STR_INIT("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-    t.arena = arena_new(0);
-    t.message = arena_new(0);
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/site.key", folder);
-    bool ok = file_write(path, hex, 0600, NULL) == ERR_NONE &&
-              keyring_open(folder, &t.keys, NULL) == ERR_NONE;
-    unlink(path);
-    rmdir(folder);
-    t.catalogue = catalogue_load("mappings/catalogue.xml", &p);
-    problems_print(&p, stderr);
-    problems_release(&p);
-    return ok && t.catalogue && zone_set("Asia/Seoul", NULL) == ERR_NONE ? 0 : -1;
+    return clinic_open(&t) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    catalogue_free(&t.catalogue);
-    keyring_free(&t.keys);
-    arena_free(&t.message);
-    arena_free(&t.arena);
+    clinic_release(&t);
     return 0;
 }
 
@@ -120,21 +88,13 @@ static void add_named(struct buf *out, struct names *names, const char *json)
     }
 }
 
-static bool allow(void *ctx, const struct event_type *type, const struct field *f)
-{
-    (void)ctx, (void)type, (void)f;
-    return true;
-}
-
 static void add_event(struct buf *out, struct names *names, const struct event *v)
 {
-    static const struct event_cut whole = {.allow = allow};
     struct buf json, payload;
     char time[CLOCK_TEXT];
-    struct err e = {0};
-    buf_init(&json, MAX_FILE);
-    buf_init(&payload, MAX_FILE);
-    assert_int_equal(event_payload(&payload, v->type, v->data, v->secret, &whole, &e), ERR_NONE);
+    buf_init(&json, CLINIC_FILE);
+    buf_init(&payload, CLINIC_FILE);
+    clinic_payload(&payload, v);
     buf_printf(&json, "{\"type\":\"%s\",\"subject\":\"%s\",\"time\":\"%s\",", v->type->name,
                v->subject, clock_text(v->time, time));
     buf_addz(&json, v->test ? "\"test\":true," : "");
@@ -149,16 +109,8 @@ static void add_event(struct buf *out, struct names *names, const struct event *
 
 static void add_given(struct buf *out, struct names *names, struct str given, struct str raw)
 {
-    struct prepare_settings s = {.site = "hanbit",
-                                 .feed = "emr",
-                                 .keys = t.keys,
-                                 .mapping = t.mapping,
-                                 .fallback = CHARSET_CP949,
-                                 .max_message = MAX_FILE};
     struct prepared p;
-    struct err e = {0};
-    arena_reset(t.message);
-    assert_int_equal(prepare_message(&s, t.message, given, raw, received, &p, &e), ERR_NONE);
+    clinic_prepare(&t, mapping, CHARSET_CP949, given, raw, &p);
     const struct mapped *m = &p.mapped;
     switch (m->state) {
     case MAPPING_MAPPED:
@@ -202,7 +154,7 @@ static void add_table(struct buf *out, struct names *names, const char *folder, 
 {
     struct rows r = {out, names};
     char *before = file_path(t.arena, folder, "before.csv");
-    struct table_settings s = {.fallback = CHARSET_CP949, .names = mapping_headers(t.mapping)};
+    struct table_settings s = {.fallback = CHARSET_CP949, .names = mapping_headers(mapping)};
     rows_read(file_exists(before) ? before : NULL, path, &s, add_row, &r);
 }
 
@@ -233,7 +185,7 @@ static void run_case(const char *folder)
     struct buf out;
     char **files;
     size_t count;
-    buf_init(&out, MAX_FILE);
+    buf_init(&out, CLINIC_FILE);
     assert_int_equal(file_list(t.arena, folder, "", &files, &count, NULL), ERR_NONE);
     const char *in_path = NULL;
     for (size_t i = 0; i < count; i++) {
@@ -241,10 +193,10 @@ static void run_case(const char *folder)
                                                            : in_path;
     }
     char *out_path = file_path(t.arena, folder, "expected.txt");
-    if (!in_path || file_read(t.arena, in_path, MAX_FILE, &in, NULL) != ERR_NONE) {
+    if (!in_path || file_read(t.arena, in_path, CLINIC_FILE, &in, NULL) != ERR_NONE) {
         fail_msg("%s has no file in.*", folder);
     }
-    if (mapping_headers(t.mapping)) {
+    if (mapping_headers(mapping)) {
         add_table(&out, &names, folder, in_path);
     } else if (content_of(in) == CONTENT_HL7) {
         add_messages(&out, &names, in);
@@ -254,7 +206,7 @@ static void run_case(const char *folder)
     const char *mode = getenv("DARI_CASES");
     if (mode && strcmp(mode, "write") == 0) {
         assert_int_equal(file_write(out_path, buf_str(&out), 0644, NULL), ERR_NONE);
-    } else if (file_read(t.arena, out_path, MAX_FILE, &expected, NULL) != ERR_NONE ||
+    } else if (file_read(t.arena, out_path, CLINIC_FILE, &expected, NULL) != ERR_NONE ||
                !str_eq(expected, buf_str(&out))) {
         fail_msg("%s\nexpected:\n%.*sgot:\n%s", folder, STR_ARG(expected), out.p);
     }
@@ -264,11 +216,11 @@ static void run_case(const char *folder)
 static void load_mapping(const char *path)
 {
     struct problems p = {0};
-    mapping_free(&t.mapping);
-    t.mapping = mapping_load(path, t.catalogue, &p);
+    mapping_free(&mapping);
+    mapping = mapping_load(path, t.catalogue, &p);
     problems_print(&p, stderr);
     problems_release(&p);
-    assert_non_null(t.mapping);
+    assert_non_null(mapping);
 }
 
 /* reservation-list-cp949 → reservation-list.xml; the whole folder when there is no such file. */
@@ -302,14 +254,14 @@ static void run_set(const char *folder, size_t least)
             ran++;
         }
     }
-    mapping_free(&t.mapping);
+    mapping_free(&mapping);
     assert_true(ran >= least);
 }
 
 static void test_cases(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    for (size_t i = 0; i < COUNT(sets); i++) {
         run_set(sets[i].folder, sets[i].cases);
     }
 }

@@ -4,68 +4,37 @@
  * up to its point says which mappings read it (mappings/NAME; a + is a / and
  * means one file of them).
  */
-#include "tests/lib/cm.h"
-
 #include "core/base/file.h"
-#include "core/intake/prepare.h"
-#include "core/table/row.h"
-#include "core/table/table.h"
+#include "tests/lib/clinic.h"
+#include "tests/lib/cm.h"
+#include "tests/lib/rows.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define FOLDER "tests/cases/equal"
 
-enum { MAX_FILE = 1 << 20, SETS = 8 };
+enum { SETS = 8 };
 
-static const usec received = (usec)1773190800 * USEC_SECOND; /* 2026-03-11 10:00 in Seoul */
-
+static struct clinic t;
 static struct {
-    struct arena *arena, *message;
-    struct catalogue *catalogue;
-    struct keyring *keys;
-    struct {
-        const char *name;
-        struct mapping_set *mapping;
-    } sets[SETS];
-    size_t count;
-} t;
+    const char *name;
+    struct mapping_set *mapping;
+} sets[SETS];
+static size_t set_count;
 
 static int setup(void **state)
 {
     (void)state;
-    struct problems p = {0};
-    char folder[] = "/tmp/dari-equal-XXXXXX", path[64];
-    static const struct str hex =
-        STR_INIT("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-    t.arena = arena_new(0);
-    t.message = arena_new(0);
-    if (!mkdtemp(folder)) {
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/site.key", folder);
-    bool ok = file_write(path, hex, 0600, NULL) == ERR_NONE &&
-              keyring_open(folder, &t.keys, NULL) == ERR_NONE;
-    unlink(path);
-    rmdir(folder);
-    t.catalogue = catalogue_load("mappings/catalogue.xml", &p);
-    problems_print(&p, stderr);
-    problems_release(&p);
-    return ok && t.catalogue && zone_set("Asia/Seoul", NULL) == ERR_NONE ? 0 : -1;
+    return clinic_open(&t) ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < t.count; i++) {
-        mapping_free(&t.sets[i].mapping);
+    for (size_t i = 0; i < set_count; i++) {
+        mapping_free(&sets[i].mapping);
     }
-    catalogue_free(&t.catalogue);
-    keyring_free(&t.keys);
-    arena_free(&t.message);
-    arena_free(&t.arena);
+    clinic_release(&t);
     return 0;
 }
 
@@ -73,79 +42,58 @@ static const struct mapping_set *mapping(const char *file)
 {
     struct problems p = {0};
     const char *name = arena_z(t.arena, str_cut(str_of(file), 0, str_find(str_of(file), '.', 0)));
-    for (size_t i = 0; i < t.count; i++) {
-        if (strcmp(t.sets[i].name, name) == 0) {
-            return t.sets[i].mapping;
+    for (size_t i = 0; i < set_count; i++) {
+        if (strcmp(sets[i].name, name) == 0) {
+            return sets[i].mapping;
         }
     }
-    assert_true(t.count < SETS);
+    assert_true(set_count < SETS);
     char *name_of_one = arena_z(t.arena, str_of(name));
-    t.sets[t.count].name = name;
+    sets[set_count].name = name;
     char *plus = strchr(name_of_one, '+');
     if (plus) {
         *plus = '/';
     }
     const char *path = arena_printf(t.arena, "mappings/%s%s", name_of_one, plus ? ".xml" : "");
-    t.sets[t.count].mapping = mapping_load(path, t.catalogue, &p);
+    sets[set_count].mapping = mapping_load(path, t.catalogue, &p);
     problems_print(&p, stderr);
     problems_release(&p);
-    assert_non_null(t.sets[t.count].mapping);
-    return t.sets[t.count++].mapping;
+    assert_non_null(sets[set_count].mapping);
+    return sets[set_count++].mapping;
 }
 
-static bool allow(void *ctx, const struct event_type *type, const struct field *f)
+static void keep_first(void *ctx, struct str bytes, int64_t number, const struct err *problem)
 {
-    (void)ctx, (void)type, (void)f;
-    return true;
+    struct str *first = ctx;
+    (void)number, (void)problem;
+    *first = first->p ? *first : arena_copy(t.arena, bytes);
 }
 
 /* The first row of a table as it is stored. */
 static struct str row_of(const char *path, const struct mapping_set *m)
 {
-    struct table_settings s = {.fallback = CHARSET_CP949, .names = mapping_headers(m)};
-    struct table *table;
-    struct table_row row;
-    struct buf out;
-    struct err e = {0};
-    size_t columns;
-    bool more;
-    if (table_open(path, &s, &table, &e) != ERR_NONE) {
-        fail_msg("%s: %s, %s", path, e.msg, e.where);
-    }
-    assert_int_equal(table_next(table, &row, &more, &e), ERR_NONE);
-    assert_row(more && row.problem.code == ERR_NONE, path);
-    const struct str *header = table_header(table, &columns);
-    buf_init(&out, MAX_FILE);
-    row_write(&out, header, columns, NULL, row.cells);
-    struct str text = arena_copy(t.arena, buf_str(&out));
-    buf_release(&out);
-    table_close(&table);
-    return text;
+    const struct table_settings s = {.fallback = CHARSET_CP949, .names = mapping_headers(m)};
+    struct str first = {NULL, 0};
+    rows_read(NULL, path, &s, keep_first, &first);
+    assert_row(first.p != NULL && first.n > 0, path);
+    return first;
 }
 
 /* The events of a file, one line each. */
 static struct str events(const char *folder, const char *file)
 {
-    static const struct event_cut whole = {.allow = allow};
-    struct prepare_settings s = {.site = "hanbit",
-                                 .feed = "emr",
-                                 .keys = t.keys,
-                                 .mapping = mapping(file),
-                                 .fallback = CHARSET_UTF8,
-                                 .max_message = MAX_FILE};
+    const struct mapping_set *m = mapping(file);
     struct prepared p;
     struct str raw;
-    struct err e = {0};
     struct buf out;
-    buf_init(&out, MAX_FILE);
-    arena_reset(t.message);
+    buf_init(&out, CLINIC_FILE);
     const char *path = file_path(t.arena, folder, file);
-    if (mapping_headers(s.mapping)) {
-        raw = row_of(path, s.mapping);
+    if (mapping_headers(m)) {
+        raw = row_of(path, m);
     } else {
-        assert_int_equal(file_read(t.arena, path, MAX_FILE, &raw, NULL), ERR_NONE);
+        assert_int_equal(file_read(t.arena, path, CLINIC_FILE, &raw, NULL), ERR_NONE);
     }
-    assert_int_equal(prepare_message(&s, t.message, STR(""), raw, received, &p, &e), ERR_NONE);
+    clinic_prepare(&t, m, CHARSET_UTF8, STR(""), raw, &p);
     if (p.mapped.state != MAPPING_MAPPED) {
         fail_msg("%s/%s: %s%s, %s", folder, file, p.mapped.reason ? p.mapped.reason : "",
                  p.mapped.problem.msg, p.mapped.problem.where);
@@ -154,7 +102,7 @@ static struct str events(const char *folder, const char *file)
         const struct event *v = &p.mapped.events[i];
         char time[CLOCK_TEXT];
         buf_printf(&out, "%s %s %s ", v->type->name, v->subject, clock_text(v->time, time));
-        assert_int_equal(event_payload(&out, v->type, v->data, v->secret, &whole, &e), ERR_NONE);
+        clinic_payload(&out, v);
         buf_addc(&out, '\n');
     }
     struct str lines = arena_copy(t.arena, buf_str(&out));

@@ -1,6 +1,7 @@
 /* Loading: what is wrong with a mapping file is said with its line, all of it at once. */
 #include "core/base/file.h"
 #include "core/mapping/mapping.h"
+#include "tests/lib/folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,66 +22,39 @@
 #define TAIL "</event>\n</mapping>\n"
 
 static struct catalogue *catalogue;
-static char folder[] = "/tmp/dari-mapping-XXXXXX";
-
-static void path_of(const char *name, char out[256])
-{
-    snprintf(out, 256, "%s/%s", folder, name);
-}
-
-static void put(const char *name, const char *text)
-{
-    char path[256];
-    path_of(name, path);
-    assert_int_equal(file_write(path, str_of(text), 0644, NULL), ERR_NONE);
-}
 
 static int setup(void **state)
 {
     (void)state;
     struct problems p = {0};
-    char path[256];
     catalogue = catalogue_load("mappings/catalogue.xml", &p);
     problems_release(&p);
-    if (!catalogue || !mkdtemp(folder)) {
+    if (!catalogue || !folder_make()) {
         return -1;
     }
-    path_of("tables", path);
-    if (file_make_folder(path, 0755, NULL) != ERR_NONE) {
+    if (file_make_folder(in_folder("tables"), 0755, NULL) != ERR_NONE) {
         return -1;
     }
-    put("tables/good.xml", "<table name=\"good\" xmlns=\"urn:dari:table:1\">\n"
-                           "<code from=\"M\" to=\"male\"/>\n</table>\n");
-    put("tables/twice.xml", "<table name=\"twice\" xmlns=\"urn:dari:table:1\">\n"
-                            "<code from=\"M\" to=\"male\"/>\n<code from=\"m\" to=\"other\"/>\n"
-                            "</table>\n");
-    put("tables/wrong.xml", "<table name=\"wrong\" unknown=\"becomes\" becomes=\"odd\" "
-                            "xmlns=\"urn:dari:table:1\">\n<code from=\"M\" to=\"man\"/>\n"
-                            "</table>\n");
-    put("tables/keeps.xml", "<table name=\"keeps\" unknown=\"keep\" xmlns=\"urn:dari:table:1\"/>");
-    put("tables/half.xml", "<table name=\"half\" unknown=\"becomes\" xmlns=\"urn:dari:table:1\"/>");
+    folder_write("tables/good.xml", "<table name=\"good\" xmlns=\"urn:dari:table:1\">\n"
+                                    "<code from=\"M\" to=\"male\"/>\n</table>\n");
+    folder_write("tables/twice.xml",
+                 "<table name=\"twice\" xmlns=\"urn:dari:table:1\">\n"
+                 "<code from=\"M\" to=\"male\"/>\n<code from=\"m\" to=\"other\"/>\n"
+                 "</table>\n");
+    folder_write("tables/wrong.xml", "<table name=\"wrong\" unknown=\"becomes\" becomes=\"odd\" "
+                                     "xmlns=\"urn:dari:table:1\">\n<code from=\"M\" to=\"man\"/>\n"
+                                     "</table>\n");
+    folder_write("tables/keeps.xml",
+                 "<table name=\"keeps\" unknown=\"keep\" xmlns=\"urn:dari:table:1\"/>");
+    folder_write("tables/half.xml",
+                 "<table name=\"half\" unknown=\"becomes\" xmlns=\"urn:dari:table:1\"/>");
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const files[] = {"tables/good.xml",
-                                        "tables/twice.xml",
-                                        "tables/wrong.xml",
-                                        "tables/keeps.xml",
-                                        "tables/half.xml",
-                                        "tables",
-                                        "m.xml",
-                                        "other.xml",
-                                        ""};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[256];
-        path_of(files[i], path);
-        if (remove(path) != 0) {
-            continue;
-        }
-    }
+    folder_drop();
     catalogue_free(&catalogue);
     return 0;
 }
@@ -88,10 +62,8 @@ static int teardown(void **state)
 static void load_fails(const char *text, const char *const *wanted, size_t count)
 {
     struct problems p = {0};
-    char path[256];
-    path_of("m.xml", path);
-    put("m.xml", text);
-    struct mapping_set *m = mapping_load(path, catalogue, &p);
+    folder_write("m.xml", text);
+    struct mapping_set *m = mapping_load(in_folder("m.xml"), catalogue, &p);
     assert_null(m);
     assert_true(p.count >= count);
     for (size_t i = 0; i < count; i++) {
@@ -105,10 +77,8 @@ static void load_fails(const char *text, const char *const *wanted, size_t count
 static void load_works(const char *text)
 {
     struct problems p = {0};
-    char path[256];
-    path_of("m.xml", path);
-    put("m.xml", text);
-    struct mapping_set *m = mapping_load(path, catalogue, &p);
+    folder_write("m.xml", text);
+    struct mapping_set *m = mapping_load(in_folder("m.xml"), catalogue, &p);
     if (!m) {
         fail_msg("%s", p.text);
     }
@@ -268,17 +238,15 @@ static void test_folder(void **state)
 {
     (void)state;
     struct problems p = {0};
-    put("m.xml", HEAD VOIDED KEY TAIL);
-    put("other.xml", HEAD VOIDED KEY TAIL);
-    assert_null(mapping_load(folder, catalogue, &p));
+    folder_write("m.xml", HEAD VOIDED KEY TAIL);
+    folder_write("other.xml", HEAD VOIDED KEY TAIL);
+    assert_null(mapping_load(in_folder(""), catalogue, &p));
     assert_non_null(strstr(p.text, "other.xml: the name m is taken by"));
     problems_release(&p);
     assert_null(mapping_load("/nowhere/at/all", catalogue, &p));
     assert_int_equal(p.count, 1);
     problems_release(&p);
-    char tables[256];
-    path_of("tables", tables);
-    assert_null(mapping_load(tables, catalogue, &p)); /* tables are not mappings */
+    assert_null(mapping_load(in_folder("tables"), catalogue, &p)); /* tables are not mappings */
     problems_release(&p);
 }
 

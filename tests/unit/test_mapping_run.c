@@ -3,7 +3,9 @@
 #include "core/hl7/hl7.h"
 #include "core/mapping/mapping.h"
 
+#include "tests/lib/clinic.h"
 #include "tests/lib/cm.h"
+#include "tests/lib/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,57 +17,27 @@
     "<for message=\"ADT^*\"/><patient from=\"PID-3.1\"/>" body "</mapping>"
 #define HEADER "MSH|^~\\&|A|B|||20260311090000||ADT^A04|7|P|2.5\r"
 
-static struct catalogue *catalogue;
-static struct keyring *keys;
-static struct arena *arena;
-static char folder[] = "/tmp/dari-run-XXXXXX";
-
-static void put(const char *name, const char *text)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    assert_int_equal(file_write(path, str_of(text), 0600, NULL), ERR_NONE);
-}
+static struct clinic t;
 
 static int setup(void **state)
 {
     (void)state;
-    struct problems p = {0};
-    char tables[256];
-    arena = arena_new(0);
-    catalogue = catalogue_load("mappings/catalogue.xml", &p);
-    problems_release(&p);
-    if (!catalogue || !arena || !mkdtemp(folder) || zone_set("Asia/Seoul", NULL) != ERR_NONE) {
+    if (!clinic_open(&t) || !folder_make() ||
+        file_make_folder(in_folder("tables"), 0700, NULL) != ERR_NONE) {
         return -1;
     }
-    put("site.key", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
-    snprintf(tables, sizeof tables, "%s/tables", folder);
-    if (file_make_folder(tables, 0700, NULL) != ERR_NONE) {
-        return -1;
-    }
-    put("tables/sex.xml", "<table name=\"sex\" xmlns=\"urn:dari:table:1\">"
-                          "<code from=\"M\" to=\"male\"/></table>");
-    put("tables/other.xml", "<table name=\"other\" unknown=\"becomes\" becomes=\"other\" "
-                            "xmlns=\"urn:dari:table:1\"/>");
-    return keyring_open(folder, &keys, NULL) == ERR_NONE ? 0 : -1;
+    folder_write("tables/sex.xml", "<table name=\"sex\" xmlns=\"urn:dari:table:1\">"
+                                   "<code from=\"M\" to=\"male\"/></table>");
+    folder_write("tables/other.xml", "<table name=\"other\" unknown=\"becomes\" becomes=\"other\" "
+                                     "xmlns=\"urn:dari:table:1\"/>");
+    return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const files[] = {"site.key", "tables/sex.xml", "tables/other.xml",
-                                        "tables",   "a.xml",          "b.xml"};
-    char path[256];
-    for (size_t i = 0; i < COUNT(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        if (remove(path) != 0 && i < 4) {
-            return -1;
-        }
-    }
-    rmdir(folder);
-    keyring_free(&keys);
-    catalogue_free(&catalogue);
-    arena_free(&arena);
+    folder_drop();
+    clinic_release(&t);
     return 0;
 }
 
@@ -77,27 +49,23 @@ static struct mapped run(const char *a, const char *b, const char *message, cons
     struct mapped out;
     struct err e = {0};
     const struct hl7_msg *m;
-    char path[256];
     mapping_free(&set);
-    arena_reset(arena);
-    put("a.xml", a);
-    snprintf(path, sizeof path, "%s/b.xml", folder);
+    arena_reset(t.arena);
+    folder_write("a.xml", a);
     if (b) {
-        put("b.xml", b);
+        folder_write("b.xml", b);
     } else {
-        unlink(path);
+        unlink(in_folder("b.xml"));
     }
-    set = mapping_load(folder, catalogue, &p);
+    set = mapping_load(in_folder(""), t.catalogue, &p);
     if (!set) {
         fail_msg("%s", p.text);
     }
     problems_release(&p);
-    assert_int_equal(hl7_parse(arena, str_of(message), NULL, &m, &e), ERR_NONE);
-    struct mapping_context c = {.keys = keys,
-                                .site = "hanbit",
-                                .message_id = {id, 16},
-                                .received_at = (usec)1773190800 * USEC_SECOND};
-    assert_int_equal(mapping_run(set, record_of_hl7(arena, m), &c, arena, &out, &e), ERR_NONE);
+    assert_int_equal(hl7_parse(t.arena, str_of(message), NULL, &m, &e), ERR_NONE);
+    struct mapping_context c = {
+        .keys = t.keys, .site = "hanbit", .message_id = {id, 16}, .received_at = CLINIC_RECEIVED};
+    assert_int_equal(mapping_run(set, record_of_hl7(t.arena, m), &c, t.arena, &out, &e), ERR_NONE);
     return out;
 }
 
@@ -337,12 +305,12 @@ static void test_no_memory(void **state)
 {
     (void)state;
     struct problems p = {0};
-    struct mapping_set *set = mapping_load("mappings/hl7v2", catalogue, &p);
+    struct mapping_set *set = mapping_load("mappings/hl7v2", t.catalogue, &p);
     assert_non_null(set);
     static const char message[] =
         HEADER "PID|1||7||홍^길동||19800101|M|||서울||010-1234-5678\rPV1|1|O\r";
     struct mapping_context c = {
-        .keys = keys, .site = "hanbit", .message_id = {ID, 16}, .received_at = 1};
+        .keys = t.keys, .site = "hanbit", .message_id = {ID, 16}, .received_at = 1};
     size_t refused = 0;
     for (size_t limit = 256; limit < (size_t)1 << 20; limit += 16) {
         struct arena *small = arena_new(limit);

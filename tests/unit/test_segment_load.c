@@ -8,37 +8,28 @@
 #include "core/base/file.h"
 #include "core/segment/rule.h"
 #include "core/segment/world.h"
+#include "tests/lib/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static char folder[64];
 static struct arena *arena;
 
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof folder, "/tmp/dari-segment-XXXXXX");
     arena = arena_new(0);
-    return mkdtemp(folder) && arena ? 0 : -1;
+    return folder_make() && arena ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    folder_drop();
     arena_free(&arena);
-    return system(command);
-}
-
-static void put(const char *file, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", folder, file);
-    assert_int_equal(file_write(path, str_of(text), 0600, NULL), ERR_NONE);
+    return 0;
 }
 
 /* The problems of one file SG90.xml, "" for none. */
@@ -46,8 +37,8 @@ static const char *problems_of(const char *text)
 {
     static char out[4096];
     struct problems p = {0};
-    put("SG90.xml", text);
-    const struct segment_rules *r = segment_rules_load(arena, folder, &p);
+    folder_write("SG90.xml", text);
+    const struct segment_rules *r = segment_rules_load(arena, in_folder(""), &p);
     assert_int_equal(r == NULL, p.count > 0);
     snprintf(out, sizeof out, "%s", p.count ? p.text : "");
     problems_release(&p);
@@ -134,7 +125,7 @@ static void an_empty_or_missing_folder_is_a_problem(void **state)
 {
     (void)state;
     struct problems p = {0};
-    assert_null(segment_rules_load(arena, folder, &p));
+    assert_null(segment_rules_load(arena, in_folder(""), &p));
     assert_non_null(strstr(p.text, "0 segments"));
     assert_null(segment_rules_load(arena, "/nowhere/at/all", &p));
     assert_int_equal(p.count, 2);
@@ -144,8 +135,8 @@ static void an_empty_or_missing_folder_is_a_problem(void **state)
 static const struct segment_rules *load(const char *text)
 {
     struct problems p = {0};
-    put("SG90.xml", text);
-    const struct segment_rules *r = segment_rules_load(arena, folder, &p);
+    folder_write("SG90.xml", text);
+    const struct segment_rules *r = segment_rules_load(arena, in_folder(""), &p);
     assert_non_null(r);
     problems_release(&p);
     return r;

@@ -7,6 +7,7 @@
 
 #include "core/base/file.h"
 #include "core/stream/contract.h"
+#include "tests/lib/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 #define KEY_A "0123456789abcdefghjkmnpqrs"
 #define KEY_B "1123456789abcdefghjkmnpqrs"
 
-static char folder[] = "/tmp/dari-contract-XXXXXX";
 static struct catalogue *catalogue;
 static struct keyring *keys;
 static struct arena *arena;
@@ -25,13 +25,12 @@ static int setup(void **state)
 {
     (void)state;
     struct problems p = {0};
-    char path[64];
     catalogue = catalogue_load("mappings/catalogue.xml", &p);
     problems_release(&p);
-    if (!catalogue || !mkdtemp(folder)) {
+    if (!catalogue || !folder_make()) {
         return -1;
     }
-    snprintf(path, sizeof path, "%s/keys", folder);
+    const char *path = in_folder("keys");
     arena = arena_new(0);
     buf_init(&out, 1 << 20);
     return keys_init(path, NULL) == ERR_NONE && keyring_open(path, &keys, NULL) == ERR_NONE ? 0
@@ -41,27 +40,25 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    char command[64];
     catalogue_free(&catalogue);
     keyring_free(&keys);
     arena_free(&arena);
     buf_release(&out);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    folder_drop();
+    return 0;
 }
 
 /* Loads `body` as the contract "x"; the problems go to `text`. */
 static struct contract *load(const char *head, const char *body, char *text, size_t size)
 {
-    char path[64], xml[2048];
+    char xml[2048];
     struct problems p = {0};
-    snprintf(path, sizeof path, "%s/x.xml", folder);
     snprintf(xml, sizeof xml,
              "<contract name=\"x\" version=\"3\" %s>\n<basis>b</basis><purpose>p</purpose>\n%s\n"
              "</contract>\n",
              head, body);
-    assert_int_equal(file_write(path, str_of(xml), 0600, NULL), ERR_NONE);
-    struct contract *c = contract_load(folder, "x", catalogue, &p);
+    folder_write("x.xml", xml);
+    struct contract *c = contract_load(in_folder(""), "x", catalogue, &p);
     assert_int_equal(c == NULL, p.count > 0);
     snprintf(text, size, "%s", p.text ? p.text : "");
     problems_release(&p);
@@ -98,8 +95,8 @@ static void bad_contracts_are_refused_with_line_and_reason(void **state)
         }
     }
     struct problems p = {0};
-    assert_null(contract_load(folder, "missing", catalogue, &p));
-    assert_null(contract_load(folder, "../x", catalogue, &p));
+    assert_null(contract_load(in_folder(""), "missing", catalogue, &p));
+    assert_null(contract_load(in_folder(""), "../x", catalogue, &p));
     assert_int_equal(p.count, 2);
     problems_release(&p);
 }

@@ -21,14 +21,16 @@ DB_STATEMENT(
     "ignored = ignored + ($5 = 'ignored')::int - ($4 = 'ignored')::int, "
     "quarantined = quarantined + ($5 = 'quarantined')::int - ($4 = 'quarantined')::int, "
     "events = events + $6::bigint WHERE site = $1 AND feed = $2 AND day = $3");
+/* Whoever reads a file locks it first and the stream behind it. */
+#define OF_BATCH "WHERE site = $1 AND feed = $2 AND digest BETWEEN $3 AND $4 AND turn = $5::int"
+DB_STATEMENT(reprocess_lock, "SELECT no FROM dari.batch " OF_BATCH " FOR UPDATE");
 /* Rows that are gone were not read. */
 DB_STATEMENT(
     reprocess_batch,
     "UPDATE dari.batch SET mapped = mapped + $8 * (($7 = 'mapped')::int - ($6 = 'mapped')::int), "
     "ignored = ignored + $8 * (($7 = 'ignored')::int - ($6 = 'ignored')::int), "
     "rejected = rejected + $8 * (($7 = 'quarantined')::int - ($6 = 'quarantined')::int), "
-    "events = events + $9::bigint "
-    "WHERE site = $1 AND feed = $2 AND digest BETWEEN $3 AND $4 AND turn = $5::int");
+    "events = events + $9::bigint " OF_BATCH);
 DB_STATEMENT(reprocess_ledger, "SELECT dari.ledger_append($1, $2, $3)");
 DB_STATEMENT(reprocess_head, "SELECT head FROM dari.stream WHERE site = $1 FOR UPDATE");
 
@@ -155,20 +157,37 @@ static enum err_code write_state(struct db *db, struct arena *a, const struct pr
 }
 
 /* The file that it came in, when its control id says which. */
+static bool batch_args(const struct prepare_settings *s, const struct stored *old, struct label *l,
+                       struct db_args *q)
+{
+    if (!label_read(old->control_id, l)) {
+        return false;
+    }
+    arg_z(q, s->site);
+    arg_z(q, s->feed);
+    arg_bytes(q, (struct str){(const char *)l->low, sizeof l->low});
+    arg_bytes(q, (struct str){(const char *)l->high, sizeof l->high});
+    arg_i64(q, l->turn);
+    return true;
+}
+
+static enum err_code lock_batch(struct db *db, struct arena *a, const struct prepare_settings *s,
+                                const struct stored *old, struct err *e)
+{
+    struct label l;
+    struct db_args q = {0};
+    return batch_args(s, old, &l, &q) ? db_run(db, a, &reprocess_lock, &q, NULL, e) : ERR_NONE;
+}
+
 static enum err_code count_in_batch(struct db *db, struct arena *a,
                                     const struct prepare_settings *s, const struct stored *old,
                                     enum mapping_state after, int64_t count, struct err *e)
 {
     struct label l;
     struct db_args q = {0};
-    if (!label_read(old->control_id, &l)) {
+    if (!batch_args(s, old, &l, &q)) {
         return ERR_NONE;
     }
-    arg_z(&q, s->site);
-    arg_z(&q, s->feed);
-    arg_bytes(&q, (struct str){(const char *)l.low, sizeof l.low});
-    arg_bytes(&q, (struct str){(const char *)l.high, sizeof l.high});
-    arg_i64(&q, l.turn);
     arg_z(&q, old->state);
     arg_z(&q, states[after]);
     arg_i64(&q, l.number > 0);
@@ -193,6 +212,9 @@ static enum err_code in_transaction(struct db *db, struct arena *a,
     }
     if (code == ERR_NONE && p.part.is) {
         code = parts_again(db, a, s, no, old.day, old.received_at, &p, e);
+    }
+    if (code == ERR_NONE) {
+        code = lock_batch(db, a, s, &old, e);
     }
     if (code == ERR_NONE) {
         code = append(db, a, s, no, &p.mapped, &first, &count, e);

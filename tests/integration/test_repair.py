@@ -2,10 +2,11 @@
 """Rows that a file brought and that were rejected: found by their file, reprocessed after a repair, and the file's sum follows."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
-from site_dari import ROOT, Site, main, wait_for  # noqa: E402
+from site_dari import DARI, ROOT, Site, main, wait_for  # noqa: E402
 
 FEED = """
   <feed name="list" adapter="files" mapping="{root}/var/test/repair.xml" rows="append">
@@ -116,6 +117,26 @@ def repaired(tap, s, one):
     tap.equal("the ledger verifies", s.run("ledger", "verify").returncode, 0)
 
 
+def beside_a_reader(tap, s, one):
+    """A file's row is locked before the stream, as those do who read it: no two wait for each other."""
+    s.sql("CREATE TABLE public.go (x int)")
+    holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, text=True)
+    holder.stdin.write(f"BEGIN; UPDATE dari.batch SET bytes = bytes WHERE no = {one['batch']};\nINSERT INTO public.go VALUES (1);\n")
+    holder.stdin.flush()
+    wait_for("the lock", lambda: s.one("SELECT count(*) FROM pg_locks WHERE relation = 'public.go'::regclass") != "0")
+    work = subprocess.Popen([DARI, "message", "reprocess", "--batch", str(one["batch"])], env=s.env, stdout=subprocess.PIPE, text=True)
+    wait_for("the wait", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%dari.batch%'") != "0")
+    try:
+        free = s.one("SELECT head >= 0 FROM dari.stream FOR UPDATE NOWAIT")
+    except RuntimeError as e:
+        free = str(e)
+    tap.equal("while it waits for the file it does not hold the stream", free, "t")
+    holder.stdin.write("ROLLBACK;\n")
+    holder.stdin.close()
+    holder.wait(30)
+    tap.check("and then goes on", "mapped → mapped" in work.communicate(timeout=60)[0])
+
+
 def beside_the_snapshot(tap, s):
     """Rows that the snapshot does not know are not brought in behind its back; those that it knows are."""
     write_mapping("4", "")
@@ -184,6 +205,7 @@ def test(tap):
         by_file(tap, s, one, two)
         own_ids(tap, s)
         repaired(tap, s, one)
+        beside_a_reader(tap, s, one)
         beside_the_snapshot(tap, s)
         another_key(tap, s)
 

@@ -61,8 +61,8 @@ GRANT EXECUTE ON FUNCTION dari.make_partitions(date, int) TO dari_steward;
 
 GRANT SELECT, INSERT, DELETE ON dari.feed_silence TO dari_steward;
 GRANT SELECT ON dari.feed_count, dari.event TO dari_steward;
--- parts of messages whose others did not come go to quarantine
-GRANT SELECT, UPDATE ON dari.part TO dari_steward;
+-- parts of messages whose others did not come go to quarantine; those of days that were removed go
+GRANT SELECT, UPDATE, DELETE ON dari.part TO dari_steward;
 GRANT SELECT (site, day, no, flags), UPDATE (state, reason, place, flags) ON dari.message TO dari_steward;
 GRANT UPDATE (ignored, quarantined) ON dari.feed_count TO dari_steward;
 GRANT INSERT ON dari.event TO dari_steward;

@@ -1,7 +1,8 @@
 /*
  * The steward: seals the ledger at every tick, keeps partitions ready for the days to come, and
- * tells about feeds that have fallen silent and parts of messages whose others did not come. It is
- * the only role that reads the ledger's private key.
+ * tells about feeds that have fallen silent and parts of messages whose others did not come. What
+ * belongs to the messages of days that are no longer there goes, too. It is the only role that
+ * reads the ledger's private key.
  */
 #include "core/app/role.h"
 
@@ -57,7 +58,8 @@ static enum err_code make_partitions(struct steward *s, struct arena *a, int32_t
     return code;
 }
 
-/* Days are prepared well before they come, so a failure is only said; sealing goes on. */
+/* Once a day. Days are prepared well before they come, so a failure is only said; sealing goes on.
+ */
 static enum err_code prepare_days(struct steward *s, struct err *e)
 {
     int32_t today = (int32_t)(clock_now() / USEC_DAY);
@@ -68,6 +70,7 @@ static enum err_code prepare_days(struct steward *s, struct err *e)
     enum err_code code =
         a ? make_partitions(s, a, today, e) : ERR(e, ERR_NOMEM, 0, "no memory to make partitions");
     arena_free(&a);
+    code = code == ERR_NONE ? parts_forget(s->db, s->config->site, e) : code;
     if (code == ERR_NONE) {
         s->prepared = today;
         s->have_prepared = true;

@@ -24,6 +24,12 @@ DB_STATEMENT(parts_of_whole,
              "SELECT p.id, m.sealed FROM dari.part p JOIN dari.message m ON m.site = p.site AND "
              "m.day = p.day AND m.no = p.no WHERE p.site = $1 AND p.whole = $2 ORDER BY p.place");
 
+DB_STATEMENT(parts_old,
+             "WITH d AS (DELETE FROM dari.part p WHERE p.site = $1 AND NOT p.waiting AND p.day IN "
+             "(SELECT x.day FROM (SELECT DISTINCT day FROM dari.part WHERE site = $1) AS x "
+             "WHERE NOT EXISTS (SELECT 1 FROM dari.message m WHERE m.site = $1 AND m.day = x.day)) "
+             "RETURNING 1) SELECT count(*) FROM d");
+
 static void arg_key(struct db_args *q, const char *key)
 {
     arg_z(q, key[0] ? key : NULL);
@@ -169,6 +175,23 @@ enum err_code parts_give_up(struct db *db, const char *site, const char *feed, u
     if (code == ERR_NONE && db_i64(rows, 0, 0) > 0) {
         log_warn("feed.parts-missing", "feed=%s parts=%" PRId64 " first=%" PRId64, feed,
                  db_i64(rows, 0, 0), db_i64(rows, 0, 1));
+    }
+    arena_free(&a);
+    return code;
+}
+
+enum err_code parts_forget(struct db *db, const char *site, struct err *e)
+{
+    struct arena *a = arena_new(0);
+    struct db_args q = {0};
+    struct db_rows *rows;
+    if (!a) {
+        return ERR(e, ERR_NOMEM, 0, "no memory");
+    }
+    arg_z(&q, site);
+    enum err_code code = db_run(db, a, &parts_old, &q, &rows, e);
+    if (code == ERR_NONE && db_i64(rows, 0, 0) > 0) {
+        log_info("feed.parts-forgotten", "site=%s parts=%" PRId64, site, db_i64(rows, 0, 0));
     }
     arena_free(&a);
     return code;

@@ -44,6 +44,10 @@ enum err_code parts_commit_args(const struct intake_settings *s, struct arena *a
 enum err_code parts_give_up(struct db *db, const char *site, const char *feed, usec since, usec now,
                             struct err *e);
 
+/* Forgets parts whose days have no messages any more (retention removes whole days); one log line
+ * when there were any. For the steward, once a day. */
+enum err_code parts_forget(struct db *db, const char *site, struct err *e);
+
 /*
  * A stored part is reprocessed (message `no`, prepared again, in the caller's transaction). The one
  * that has the events of its whole: the whole is mapped again. One that was given up or refused: it

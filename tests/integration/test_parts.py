@@ -251,6 +251,24 @@ def killed(tap, seed):
         tap.equal("once", s.sql("SELECT count(*), count(DISTINCT subject) FROM dari.event"), [["100", "100"]])
         tap.equal("nothing waits", s.one("SELECT count(*) FROM dari.part WHERE waiting OR whole IS NULL"), "0")
         sums(tap, s, "killed")
+        forgotten(tap, s)
+
+
+def forgotten(tap, s):
+    """Retention removes whole days of dari.message; the steward forgets the parts of such days when a day begins."""
+    def next_day():  # what it does when it starts, too
+        seen = s.text().count("steward.partitions")
+        s.kill("steward")
+        wait_for("the steward", lambda: s.text().count("steward.partitions") > seen)
+    s.sql("INSERT INTO dari.part SELECT site, -no, day - 40, feed, id, received_at, size, continues, continued, waiting, -whole, place "
+          "FROM dari.part")
+    kept = int(s.one("SELECT count(*) FROM dari.part WHERE no > 0"))
+    next_day()
+    wait_for("parts of a day without messages to go", lambda: s.one("SELECT count(*) FROM dari.part WHERE no < 0") == "0")
+    tap.equal("parts of days without messages are forgotten, the others kept", int(s.one("SELECT count(*) FROM dari.part")), kept)
+    tap.check("and it is said", f"feed.parts-forgotten site=hanbit parts={kept}\n" in s.text())
+    next_day()
+    tap.equal("once", (int(s.one("SELECT count(*) FROM dari.part")), s.text().count("parts-forgotten")), (kept, 1))
 
 
 def row_gone(tap, s, m):

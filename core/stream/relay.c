@@ -125,12 +125,13 @@ static void look_at_door(struct relay *r)
         r->knocks = 0;
         r->proven = true;
         r->door_at = clock_mono() + (usec)DOOR_MS * 1000;
-        log_info("relay.self-test", "result=refused");
+        log_info("relay.self-test", "result=passed stranger=refused");
     } else if (state == DOOR_OPEN) {
-        log_error("relay.self-test", "result=admitted");
+        log_error("relay.self-test", "result=failed stranger=admitted");
         r->failed = true;
     } else if (r->knocks >= KNOCKS) {
-        log_error("relay.self-test", "result=%s", state == DOOR_DEAF ? "no-handler" : "no-answer");
+        log_error("relay.self-test", "result=failed stranger=%s",
+                  state == DOOR_DEAF ? "not-asked-about" : "without-answer");
         r->failed = true;
     } else {
         knock(r);

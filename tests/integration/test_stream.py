@@ -88,7 +88,7 @@ class Rig:
         size = os.path.getsize(self.path("relay.log"))
         self.relay_process = subprocess.Popen([DARI, "run", "--only", "relay"], cwd=self.home,
                                               stdout=log, stderr=log)
-        wait_for(lambda: "result=refused" in self.log(size))
+        wait_for(lambda: "relay.self-test result=passed stranger=refused" in self.log(size))
 
     def log(self, start=0):
         with open(self.path("relay.log"), encoding="utf-8") as f:

@@ -11,7 +11,7 @@
 #include "core/base/file.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
-#include "tests/lib/counters.h"
+#include "tests/lib/tallies.h"
 #include "tests/lib/folder.h"
 #include "tests/lib/until.h"
 
@@ -48,7 +48,7 @@ struct adapter_host {
     struct given given[GIVEN_MAX];
     int count, room, retries; /* room: how many more it takes, -1 any number */
     bool at_once, silent;     /* answers from inside; not at all */
-    struct counters counters;
+    struct tallies counters;
     char home[200];
 };
 
@@ -128,12 +128,12 @@ const char *adapter_mark(const struct adapter_host *h)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    counters_add(&h->counters, counter, by);
+    tallies_add(&h->counters, counter, by);
 }
 
 static inline int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    return counters_value(&h->counters, counter);
+    return tallies_value(&h->counters, counter);
 }
 
 /* ---- folders ---- */

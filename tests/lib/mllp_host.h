@@ -11,7 +11,7 @@
 #include "core/net/mllp.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
-#include "tests/lib/counters.h"
+#include "tests/lib/tallies.h"
 #include "tests/lib/until.h"
 
 #include <stdio.h>
@@ -36,7 +36,7 @@ struct adapter_host {
     char subject[128];
     bool lost;    /* what it answers was not kept */
     bool at_once; /* answers inside adapter_submit() */
-    struct counters counters;
+    struct tallies counters;
 };
 
 static inline bool take(struct adapter_host *h, struct str message, void *ticket, bool large)
@@ -79,12 +79,12 @@ bool adapter_kept(const struct adapter_host *h)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    counters_add(&h->counters, counter, by);
+    tallies_add(&h->counters, counter, by);
 }
 
 static inline int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    return counters_value(&h->counters, counter);
+    return tallies_value(&h->counters, counter);
 }
 
 /* A sender: everything it got. */

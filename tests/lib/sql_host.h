@@ -14,7 +14,7 @@
 #include "core/base/file.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
-#include "tests/lib/counters.h"
+#include "tests/lib/tallies.h"
 #include "tests/lib/folder.h"
 #include "tests/lib/until.h"
 
@@ -42,7 +42,7 @@ struct adapter_host {
     char next_mark[100];
     bool has_mark;
     struct net_timer *answer;
-    struct counters counters;
+    struct tallies counters;
 };
 
 static char driver[4096];
@@ -86,12 +86,12 @@ static inline void answer(void *ctx)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    counters_add(&h->counters, counter, by);
+    tallies_add(&h->counters, counter, by);
 }
 
 static inline int64_t counted(const struct adapter_host *h, const char *counter)
 {
-    return counters_value(&h->counters, counter);
+    return tallies_value(&h->counters, counter);
 }
 
 static inline bool holds(const char *name, const char *want)

@@ -1,11 +1,11 @@
-#include "tests/lib/counters.h"
+#include "tests/lib/tallies.h"
 
 #include "tests/lib/cm.h"
 
 #include <stdio.h>
 #include <string.h>
 
-void counters_add(struct counters *c, const char *name, int64_t by)
+void tallies_add(struct tallies *c, const char *name, int64_t by)
 {
     int i = 0;
     while (i < COUNTERS && c->rows[i].name[0] && strcmp(c->rows[i].name, name) != 0) {
@@ -16,7 +16,7 @@ void counters_add(struct counters *c, const char *name, int64_t by)
     c->rows[i].value += by;
 }
 
-int64_t counters_value(const struct counters *c, const char *name)
+int64_t tallies_value(const struct tallies *c, const char *name)
 {
     for (int i = 0; i < COUNTERS; i++) {
         if (strcmp(c->rows[i].name, name) == 0) {

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HINT_MS = 50 };
+enum { HINT_MS = 5 };
 #define HINTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR | IN_DONT_FOLLOW)
 
 bool scan_wanted(const struct files_options *o, const char *path)

@@ -19,7 +19,8 @@ static struct import *import_new(const struct adapter_file *f, void *ticket)
 {
     struct import *i = calloc(1, sizeof *i);
     if (!i || !(i->arena = arena_new(0)) || !(i->reading = arena_new(0)) ||
-        !(i->chunk = arena_new(0)) || !(i->replies_arena = arena_new(0))) {
+        !(i->chunk = arena_new(0)) || !(i->replies_arena = arena_new(0)) ||
+        !(i->ready.arena = arena_new(0))) {
         import_free(&i);
         return NULL;
     }
@@ -54,6 +55,7 @@ void import_free(struct import **pi)
     snapshot_end(&i->snapshot);
     generation_drop(&i->generation);
     sha256_end(&i->hash, NULL);
+    arena_free(&i->ready.arena);
     arena_free(&i->replies_arena);
     arena_free(&i->chunk);
     arena_free(&i->reading);
@@ -150,6 +152,7 @@ static void forget(struct adapter_host *h, struct import *i)
         i->back = NULL;
     }
     i->bytes[0] = i->bytes[1] = 0;
+    i->ready.is = false;
     i->later = (struct err){.code = ERR_NONE};
     source_close(&i->source);
     snapshot_end(&i->snapshot);
@@ -183,58 +186,7 @@ void import_again(struct adapter_host *h, struct import *i, const struct err *wh
     net_timer_set(h->pump, AGAIN_MS);
 }
 
-/* ---- statements and their ends ---- */
-
-static enum err_code args(struct adapter_host *h, struct import *i, struct db_args *q,
-                          const struct db_statement **st, struct err *e)
-{
-    struct arena *a = h->group_arena;
-    arena_reset(a);
-    switch (i->stage) {
-    case IMPORT_OPEN:
-        return import_open_args(h, i, q, st);
-    case IMPORT_COMPARE:
-        return snapshot_compare_args(&i->snapshot, a, i->held, i->held_count, q, st, e);
-    case IMPORT_COMMIT:
-        return import_commit_args(h, i, a, q, st, e);
-    case IMPORT_PAGE:
-        return import_page_args(i, q, st);
-    case IMPORT_FORGET:
-        return import_forget_args(h, i, a, q, st, e);
-    case IMPORT_FETCH:
-        return import_fetch_args(h, i, a, q, st, e);
-    case IMPORT_TELL:
-        return import_tell_args(h, i, a, q, st, e);
-    default:
-        return import_close_args(h, i, a, q, st);
-    }
-}
-
-static bool ask(struct adapter_host *h, struct import *i)
-{
-    struct db_args q = {0};
-    const struct db_statement *st;
-    struct err e = {0};
-    enum err_code rc = args(h, i, &q, &st, &e);
-    if (rc == ERR_NONE) {
-        h->doing = DOING_IMPORT;
-        rc = db_async_run(h->db, st, &q, &e);
-    }
-    i->asked = rc == ERR_NONE;
-    i->sent_at = import_reaches(i);
-    if (!i->asked) {
-        import_again(h, i, &e);
-    }
-    return i->asked;
-}
-
-void import_ahead(struct adapter_host *h)
-{
-    struct import *i = h->import;
-    if (i && i->asked && i->stage == IMPORT_COMMIT && import_read_ahead(h, i)) {
-        host_soon(h);
-    }
-}
+/* ---- the ends of statements ---- */
 
 static struct str batch_reply(struct import *i)
 {
@@ -284,7 +236,7 @@ bool import_step(struct adapter_host *h)
         return false;
     }
     bool waits = i->wait_until && clock_mono() < i->wait_until;
-    bool asked = i->stage != IMPORT_READ && !waits && ask(h, i);
+    bool asked = i->stage != IMPORT_READ && !waits && import_ask(h, i);
     if (asked) {
         host_soon(h);
     }

@@ -42,11 +42,11 @@ DB_STATEMENT(import_forget, "DELETE FROM dari.snapshot WHERE site = $1 AND feed 
 DB_STATEMENT(import_close, "SELECT read, mapped, ignored, unchanged, rejected, duplicates, events "
                            "FROM dari.batch_close($1, $2, $3, $4, $5, $6, $7, $8)");
 
-int64_t import_reaches(const struct import *i)
+int64_t import_reaches(const struct import *i, const struct jobs *group)
 {
     int64_t at = i->at;
     if (!i->snapshot.seen) {
-        for (const struct job *j = i->group.first; j; j = j->next) {
+        for (const struct job *j = group->first; j; j = j->next) {
             at = j->number;
         }
     }
@@ -78,28 +78,28 @@ enum err_code import_open_args(const struct adapter_host *h, const struct import
 }
 
 enum err_code import_commit_args(const struct adapter_host *h, const struct import *i,
-                                 struct arena *a, struct db_args *q, const struct db_statement **st,
-                                 struct err *e)
+                                 const struct jobs *group, int64_t from, struct arena *a,
+                                 struct db_args *q, const struct db_statement **st, struct err *e)
 {
     struct db_array *states = db_array_new(a), *events = db_array_new(a);
-    const struct db_statement *group;
+    const struct db_statement *call;
     if (source_table(i->source)) {
-        return import_rows_args(h, i, a, q, st, e);
+        return import_rows_args(h, i, group, from, a, q, st, e);
     }
     if (!states || !events) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a group");
     }
-    for (const struct job *j = i->group.first; j; j = j->next) {
+    for (const struct job *j = group->first; j; j = j->next) {
         const struct mapped *m = &j->p.mapped;
-        db_array_i64(states, j->number > i->position ? (int64_t)m->state : -1);
+        db_array_i64(states, j->number > from ? (int64_t)m->state : -1);
         db_array_i64(events, (int64_t)group_events(m));
     }
-    enum err_code rc = group_args(&h->s, a, i->group.first, clock_now(), &group, q, e);
+    enum err_code rc = group_args(&h->s, a, group->first, clock_now(), &call, q, e);
     *st = &import_commit;
     arg_array(q, states);
     arg_array(q, events);
     arg_i64(q, i->no);
-    arg_i64(q, import_reaches(i));
+    arg_i64(q, import_reaches(i, group));
     arg_i64(q, source_bytes(i->source));
     return rc;
 }

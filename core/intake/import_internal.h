@@ -58,9 +58,17 @@ struct import {
     struct job *back;  /* has the control id of one before it: waits for the next group */
     size_t bytes[2];   /* of the messages of `group` and of `ahead` */
     int64_t sent_at;   /* import_reaches() of the statement under way */
-    struct err later;  /* met while reading; counts when what stands before it is committed */
-    size_t solo;       /* a group was refused: so many next messages go alone */
-    usec wait_until;   /* after a failure; 0: none */
+    struct ready {     /* the statement for `ahead`, made while the one before it is under way */
+        bool is;
+        struct arena *arena;
+        struct db_args args;
+        const struct db_statement *statement;
+        int64_t from; /* committed before it */
+        size_t count; /* of its messages */
+    } ready;
+    struct err later; /* met while reading; counts when what stands before it is committed */
+    size_t solo;      /* a group was refused: so many next messages go alone */
+    usec wait_until;  /* after a failure; 0: none */
 
     /* Of a snapshot: a chunk of rows, from `held_next` on not used up. */
     struct snapshot snapshot;
@@ -92,6 +100,11 @@ void import_refuse(struct import *i, const struct err *why);
 /* Something failed that may go better: the file is opened again behind the last commit. */
 void import_again(struct adapter_host *h, struct import *i, const struct err *why);
 
+/* ---- import_ask.c ---- */
+
+/* Runs the statement of the stage. */
+bool import_ask(struct adapter_host *h, struct import *i);
+
 /* ---- import_read.c ---- */
 
 enum err_code import_open_source(struct adapter_host *h, struct import *i, struct err *e);
@@ -118,23 +131,24 @@ enum err_code import_fetch_args(const struct adapter_host *h, const struct impor
 
 /* ---- import_rows.c ---- */
 
-/* The statement that commits a group of rows (dari.commit_rows), with its arguments. */
+/* import_commit_args() of rows of a table (dari.commit_rows). */
 enum err_code import_rows_args(const struct adapter_host *h, const struct import *i,
-                               struct arena *a, struct db_args *q, const struct db_statement **st,
-                               struct err *e);
+                               const struct jobs *group, int64_t from, struct arena *a,
+                               struct db_args *q, const struct db_statement **st, struct err *e);
 
 /* ---- import_commit.c: the other statements ---- */
 
-/* Number of the last message that the group has, or of the last unchanged row behind it; what was
+/* Number of the last message that `group` has, or of the last unchanged row behind it; what was
  * read ahead lies behind that. */
-int64_t import_reaches(const struct import *i);
+int64_t import_reaches(const struct import *i, const struct jobs *group);
 /* Place and reason of a refused file. */
 const char *import_problem(const struct import *i, struct arena *a);
 enum err_code import_open_args(const struct adapter_host *h, const struct import *i,
                                struct db_args *q, const struct db_statement **st);
+/* Of a group, when the file was committed up to `from`. */
 enum err_code import_commit_args(const struct adapter_host *h, const struct import *i,
-                                 struct arena *a, struct db_args *q, const struct db_statement **st,
-                                 struct err *e);
+                                 const struct jobs *group, int64_t from, struct arena *a,
+                                 struct db_args *q, const struct db_statement **st, struct err *e);
 enum err_code import_tell_args(const struct adapter_host *h, const struct import *i,
                                struct arena *a, struct db_args *q, const struct db_statement **st,
                                struct err *e);

@@ -145,8 +145,8 @@ static void give(struct db_args *q, struct db_array *const *all, size_t n)
 }
 
 enum err_code import_rows_args(const struct adapter_host *h, const struct import *i,
-                               struct arena *a, struct db_args *q, const struct db_statement **st,
-                               struct err *e)
+                               const struct jobs *group, int64_t from, struct arena *a,
+                               struct db_args *q, const struct db_statement **st, struct err *e)
 {
     struct columns c = {.ord = 0};
     if (!arrays_new(c.m, MESSAGE_COLUMNS, a) || !arrays_new(c.e, EVENT_COLUMNS, a) ||
@@ -155,7 +155,7 @@ enum err_code import_rows_args(const struct adapter_host *h, const struct import
     }
     c.messages = sha256_begin();
     c.events = sha256_begin();
-    for (const struct job *j = i->group.first; j; j = j->next) {
+    for (const struct job *j = group->first; j; j = j->next) {
         add_message(&c, j);
         add_events(&c, j);
         add_snapshot(&c, j->held);
@@ -174,8 +174,8 @@ enum err_code import_rows_args(const struct adapter_host *h, const struct import
     arg_time(q, clock_now());
     arg_i64(q, i->no);
     arg_z(q, i->label);
-    arg_i64(q, i->position);
-    arg_i64(q, import_reaches(i));
+    arg_i64(q, from);
+    arg_i64(q, import_reaches(i, group));
     arg_i64(q, source_bytes(i->source));
     arg_i64(q, i->snapshot.seen ? i->unchanged : 0);
     arg_str(q, messages);

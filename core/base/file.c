@@ -72,46 +72,72 @@ enum err_code file_read(struct arena *a, const char *path, size_t max, struct st
     return code;
 }
 
-static enum err_code map(int fd, const char *path, size_t max, struct str *out, struct err *e)
+/* All of `room`, or as much as there is. False: it cannot be read. */
+static bool read_room(int fd, char *p, size_t room, size_t *got)
+{
+    ssize_t n = 1;
+    for (*got = 0; *got < room && n != 0; *got += n > 0 ? (size_t)n : 0) {
+        n = read(fd, p + *got, room - *got);
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err_code load(int fd, const char *path, size_t max, struct str *out, struct err *e)
 {
     struct stat st;
+    size_t got;
     if (fstat(fd, &st) != 0) {
         return system_err(e, "could not read", path);
     }
-    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
+    size_t size = (size_t)st.st_size;
+    if (st.st_size < 0 || size > max) {
         return ERR(e, ERR_LIMIT, 0, "%s is larger than %zu bytes", path, max);
     }
-    if (st.st_size == 0) {
+    if (size == 0) {
         return ERR_NONE;
     }
-    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    /* Pages of its own: a large file leaves no hole in the heap. */
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
-        return system_err(e, "could not read", path);
+        return ERR(e, ERR_NOMEM, 0, "no memory for %s", path);
     }
-    *out = (struct str){p, (size_t)st.st_size};
+    enum err_code code = ERR_NONE;
+    if (!read_room(fd, p, size, &got)) {
+        code = system_err(e, "could not read", path);
+    } else if (got < size) {
+        code = ERR(e, ERR_REFUSED, 0, "the file became shorter while it was read");
+    }
+    if (code != ERR_NONE) {
+        munmap(p, size);
+        return code;
+    }
+    *out = (struct str){p, size};
     return ERR_NONE;
 }
 
-enum err_code file_map(const char *path, size_t max, struct str *out, struct err *e)
+enum err_code file_load(const char *path, size_t max, struct str *out, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     *out = (struct str){"", 0};
     if (fd < 0) {
         return system_err(e, "could not open", path);
     }
-    enum err_code code = map(fd, path, max, out, e);
+    enum err_code code = load(fd, path, max, out, e);
     close(fd);
     return code;
 }
 
-void file_unmap(struct str *bytes)
+void file_unload(struct str *bytes)
 {
     if (bytes->n) {
         union {
             const char *given;
-            void *mapped;
+            void *own;
         } p = {bytes->p};
-        munmap(p.mapped, bytes->n);
+        munmap(p.own, bytes->n);
     }
     *bytes = (struct str){"", 0};
 }

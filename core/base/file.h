@@ -12,11 +12,12 @@ enum err_code file_read(struct arena *a, const char *path, size_t max, struct st
                         struct err *e);
 
 /*
- * The same without a copy, for large files that nobody changes meanwhile: read-only, not through a
- * symbolic link, until file_unmap().
+ * The same for large regular files, not through a symbolic link, into memory that file_unload()
+ * gives back at once. Not mapped: whoever has the file open may cut it off meanwhile, and then a
+ * mapping ends the process (SIGBUS). What became shorter while it was read: ERR_REFUSED.
  */
-enum err_code file_map(const char *path, size_t max, struct str *out, struct err *e);
-void file_unmap(struct str *bytes);
+enum err_code file_load(const char *path, size_t max, struct str *out, struct err *e);
+void file_unload(struct str *bytes);
 
 /* Temporary file, fsync, rename, fsync of the folder. */
 enum err_code file_write(const char *path, struct str bytes, mode_t mode, struct err *e);

@@ -17,7 +17,7 @@ struct source {
     struct table_row row;
     struct arena *arena, *one;   /* of everything but tables; of the last part */
     struct xml_batch *documents; /* XML and JSON */
-    struct str mapped, bytes;    /* the file, and as it is split */
+    struct str loaded, bytes;    /* the file, and as it is split */
     bool hl7, batch;
     struct hl7_split split;
     struct hl7_batch lines;
@@ -71,8 +71,8 @@ static enum err_code open_whole(struct source *x, const char *path, const struct
     if (!x->arena || !x->one) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a file");
     }
-    enum err_code rc = file_map(path, SOURCE_MAX, &x->mapped, e);
-    x->bytes = x->mapped;
+    enum err_code rc = file_load(path, SOURCE_MAX, &x->loaded, e);
+    x->bytes = x->loaded;
     x->hl7 = content == CONTENT_HL7;
     if (rc == ERR_NONE && x->hl7 && hl7_wide(x->bytes, s->charset)) {
         rc = hl7_decode(x->arena, x->bytes, s->charset, s->fallback, &x->bytes, &used, e);
@@ -139,7 +139,7 @@ void source_close(struct source **ps)
         table_close(&s->table);
         arena_free(&s->arena);
         arena_free(&s->one);
-        file_unmap(&s->mapped);
+        file_unload(&s->loaded);
         free(s);
         *ps = NULL;
     }

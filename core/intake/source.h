@@ -2,8 +2,9 @@
  * The messages of one file, one after the other, whatever the file is: HL7 v2 messages or a batch
  * of them, an XML or JSON document, the rows of a table. What it is, is seen from its content.
  *
- * Tables are read as a stream, whatever their size. Everything else is mapped as a whole: at most
- * SOURCE_MAX bytes, larger ones are refused (ERR_LIMIT).
+ * Tables are read as a stream, whatever their size. Everything else is held in memory as a
+ * whole, so that nobody changes it under our hands: at most SOURCE_MAX bytes, larger ones are
+ * refused (ERR_LIMIT), as is one that is cut off while it is read (ERR_REFUSED).
  */
 #ifndef DARI_INTAKE_SOURCE_H
 #define DARI_INTAKE_SOURCE_H

@@ -2,6 +2,7 @@
 """Files: every message of them once, in order, with a sum that holds; killed and resumed; known again by content."""
 import json
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
@@ -79,6 +80,29 @@ def groups(tap, s):
     tap.check("the sum holds", adds_up(b), b)
 
 
+def cut_off(tap, s):
+    """A sender that still has a file open cuts it off while it is read: no harm to the feed, and the file is put aside."""
+    count, working = 400, os.path.join(s.home, "one/work/working")
+    before = s.pids()["feed:one"]
+    holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, text=True)
+    holder.stdin.write("BEGIN; LOCK TABLE dari.message_key IN SHARE MODE;\n")  # no commit goes on
+    holder.stdin.flush()
+    wait_for("the lock", lambda: s.one("SELECT count(*) FROM pg_locks WHERE relation = 'dari.message_key'::regclass AND mode = 'ShareLock'") == "1")
+    drop(s, "cut.hl7", "".join(message(n) for n in range(8000, 8000 + count)), "one/inbox")
+    wait_for("the first of it", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
+    place = next(os.path.join(d, f) for d, _, files in os.walk(working) for f in files if f == "cut.hl7")
+    os.truncate(place, 100)
+    holder.stdin.write("ROLLBACK;\n")
+    holder.stdin.close()
+    holder.wait(30)
+    b = taken(s, "cut.hl7", "one")
+    tap.equal("a file that is cut off while it is read: all that was there is taken", (b["read"], b["mapped"]), (count, count))
+    wait_for("its place", lambda: "cut.hl7" in os.listdir(os.path.join(s.home, "one/error")))
+    tap.equal("it is put aside, since it changed, by the same process", s.pids()["feed:one"], before)
+    drop(s, "after-cut.hl7", message(8999), "one/inbox")
+    tap.equal("the next one is taken", taken(s, "after-cut.hl7", "one")["mapped"], 1)
+
+
 def test(tap):
     with Site("import", feeds=FEED + ONE) as s:
         for f in FOLDERS + ["one/" + f for f in FOLDERS]:
@@ -142,6 +166,7 @@ def test(tap):
         status = s.run("status", check=True).stdout
         tap.check("dari status shows the newest files", "long.hl7" in status, status)
         groups(tap, s)
+        cut_off(tap, s)
 
 
 main(test)

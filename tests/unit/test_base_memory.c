@@ -42,6 +42,8 @@ static void arenas(void **state)
     arena_free(&a); /* twice is allowed */
 }
 
+#define SHORT_FILE "/sys/kernel/mm/transparent_hugepage/enabled"
+
 static void files(void **state)
 {
     (void)state;
@@ -58,14 +60,25 @@ static void files(void **state)
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(file_read(a, path, 5, &got, &e), ERR_NONE);
     assert_same(got, STR("hello"), "read");
-    struct str mapped;
-    assert_int_equal(file_map(path, 4, &mapped, &e), ERR_LIMIT);
-    assert_int_equal(mapped.n, 0);
-    assert_int_equal(file_map(path, 5, &mapped, &e), ERR_NONE);
-    assert_true(str_eq(mapped, got));
-    file_unmap(&mapped);
-    assert_int_equal(mapped.n, 0);
-    assert_int_equal(file_map("/nonexistent/x", 4, &mapped, &e), ERR_NOTFOUND);
+    struct str loaded;
+    assert_int_equal(file_load(path, 4, &loaded, &e), ERR_LIMIT);
+    assert_int_equal(loaded.n, 0);
+    assert_int_equal(file_load(path, 5, &loaded, &e), ERR_NONE);
+    assert_true(str_eq(loaded, got));
+    assert_int_equal(truncate(path, 0), 0); /* its sender begins anew: ours stays what it was */
+    assert_same(loaded, STR("hello"), "loaded");
+    file_unload(&loaded);
+    assert_int_equal(loaded.n, 0);
+    assert_int_equal(file_load(path, 5, &loaded, &e), ERR_NONE);
+    assert_int_equal(loaded.n, 0);
+    assert_int_equal(file_write(path, STR("hello"), 0600, &e), ERR_NONE);
+    /* Files of sysfs say that they are as large as a page. */
+    if (access(SHORT_FILE, R_OK) == 0) {
+        assert_int_equal(file_load(SHORT_FILE, 1 << 20, &loaded, &e), ERR_REFUSED);
+        assert_non_null(strstr(e.msg, "became shorter"));
+        assert_int_equal(loaded.n, 0);
+    }
+    assert_int_equal(file_load("/nonexistent/x", 4, &loaded, &e), ERR_NOTFOUND);
     assert_int_equal(file_read(a, path, 4, &got, &e), ERR_LIMIT);
     assert_int_equal(file_read(a, "/nonexistent/x", 4, &got, &e), ERR_NOTFOUND);
     assert_non_null(strstr(e.msg, "/nonexistent/x"));

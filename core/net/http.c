@@ -275,6 +275,9 @@ static void take_body(struct net_request *r)
 static void come(struct net_request *r)
 {
     r->in_bytes = true;
+    if (r->state == REQUEST_BODY) {
+        take_body(r);
+    }
     while (r->state == REQUEST_HEAD && r->in.n) {
         if (!r->begun) {
             r->begun = true;
@@ -287,9 +290,6 @@ static void come(struct net_request *r)
         if (r->state == REQUEST_BODY) {
             take_body(r);
         }
-    }
-    if (r->state == REQUEST_BODY) {
-        take_body(r);
     }
     r->in_bytes = false;
     if (r->state == REQUEST_CLOSED) {

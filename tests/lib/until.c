@@ -2,7 +2,7 @@
 
 #include "tests/lib/cm.h"
 
-enum { LOOKS = 30000 };
+enum { LOOKS = 15000 };
 
 struct until {
     struct net_loop *loop;

@@ -263,7 +263,9 @@ static void on_gone(void *context)
         return;
     }
     x->request = NULL;
-    if (!x->complete) {
+    /* A message that the host has not taken yet was answered by nobody: nothing would bound how
+     * many of them wait in memory. A file waits on disk; left_behind() counts it. */
+    if (!x->complete || (x->kind == HTTP_MESSAGE && !x->submitted)) {
         if (x->path) {
             unlink(x->path);
         }

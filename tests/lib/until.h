@@ -4,7 +4,7 @@
 
 #include "core/net/net.h"
 
-/* Looks every millisecond. Fails after 15,000 looks, which is half a minute or so. */
+/* Looks every millisecond. Fails after 15,000 looks, which is a quarter of a minute or longer. */
 void run_until(struct net_loop *loop, bool (*done)(void *ctx), void *ctx);
 
 void run_for(struct net_loop *loop, int64_t ms);

@@ -56,8 +56,9 @@ struct adapter {
     struct tls *tls;
     struct net_tokens *tokens;
     struct exchange *all, **last; /* the oldest first */
-    uint64_t number;
-    bool host_full, file_full; /* no more messages, no other file, before resume() */
+    uint64_t number;              /* of bodies, for their names */
+    usec next_tidy;               /* of kept keys; monotonic */
+    bool host_full, file_full;    /* no more messages, no other file, before resume() */
     bool draining;
 };
 
@@ -93,6 +94,6 @@ bool idempotency_begin(struct exchange *x, struct str key, const char *name);
 /* True when the key was used: the stored answer, or the refusal of another body, has been given. */
 bool idempotency_known(struct exchange *x);
 void idempotency_keep(const struct exchange *x, int status, struct str body);
-void idempotency_tidy(const struct adapter *a);
+void idempotency_tidy(struct adapter *a);
 
 #endif

@@ -106,18 +106,17 @@ void idempotency_keep(const struct exchange *x, int status, struct str body)
 }
 
 /* Once a minute. */
-void idempotency_tidy(const struct adapter *a)
+void idempotency_tidy(struct adapter *a)
 {
-    static usec next;
     usec now = clock_mono();
-    struct arena *arena = a->options->work[0] && now >= next ? arena_new(0) : NULL;
+    struct arena *arena = a->options->work[0] && now >= a->next_tidy ? arena_new(0) : NULL;
     char **names;
     size_t count = 0;
     struct stat st;
     if (!arena) {
         return;
     }
-    next = now + (usec)TIDY_S * 1000000;
+    a->next_tidy = now + (usec)TIDY_S * USEC_SECOND;
     char *folder = arena_printf(arena, "%s/keys", a->options->work);
     if (folder && file_list(arena, folder, "", &names, &count, NULL) == ERR_NONE) {
         time_t oldest = time(NULL) - (time_t)(a->options->keep_keys_ms / 1000);

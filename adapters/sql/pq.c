@@ -109,8 +109,9 @@ static void send(struct foreign *s, enum step step, int sent)
     flush(s);
 }
 
-/* Everything of this transaction only, so that a pooler in between keeps nothing of it. */
-static void begin(struct foreign *s)
+/* Everything of this transaction only, so that a pooler in between keeps nothing of it: each of
+ * several says it anew. `step` is what comes behind it. */
+static void begin(struct foreign *s, enum step step)
 {
     char sql[640];
     snprintf(sql, sizeof sql,
@@ -120,7 +121,7 @@ static void begin(struct foreign *s)
              "true) FROM pg_settings WHERE name = 'client_connection_check_interval'",
              s->job->writes ? "READ WRITE" : "ISOLATION LEVEL REPEATABLE READ READ ONLY",
              (long long)s->job->timeout_ms);
-    send(s, STEP_SESSION, PQsendQuery(s->conn, sql));
+    send(s, step, PQsendQuery(s->conn, sql));
 }
 
 static void query(struct foreign *s)
@@ -191,7 +192,7 @@ static void next_step(struct foreign *s)
             finish(s);
         } else {
             net_timer_set(s->deadline, s->job->timeout_ms + GRACE_MS);
-            send(s, STEP_PREPARE, PQsendQuery(s->conn, "BEGIN READ WRITE"));
+            begin(s, STEP_PREPARE); /* the statement stays prepared */
         }
         break;
     case STEP_QUERY:
@@ -340,7 +341,7 @@ static void go_on_connecting(struct foreign *s)
         return;
     }
     net_timer_set(s->deadline, s->job->timeout_ms + GRACE_MS);
-    begin(s);
+    begin(s, STEP_SESSION);
 }
 
 static void on_socket(void *ctx, int ready)

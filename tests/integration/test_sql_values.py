@@ -229,6 +229,18 @@ def tls(tap, w):
     tap.check("libpq: another server's certificate", status == 1 and not files and "certificate verify failed" in log, log)
 
 
+def marking(tap, w):
+    """Rows are marked in several transactions, each with the settings of the first."""
+    w.sql("CREATE TABLE list (id int PRIMARY KEY, took text); INSERT INTO list SELECT generate_series(1, 1200)")
+    status, files, log, _ = w.ask("libpq", "SELECT id FROM list WHERE took IS NULL ORDER BY id", "max-rows=600", "timeout=7s",
+                                  "taken=UPDATE list SET took = current_setting('statement_timeout') || ' ' || current_setting('TimeZone') "
+                                  "WHERE id = CAST(:id AS int)", files=2)
+    took = subprocess.run(["psql", w.pq, "-qAtX", "-c", "SELECT took, count(*) FROM list WHERE took IS NOT NULL GROUP BY took ORDER BY took"],
+                          capture_output=True, text=True, check=True).stdout
+    tap.check("libpq: rows are marked", status == 0 and len(files) == 2, log)
+    tap.equal("each of them under the same settings", took, "7s UTC|600\n")
+
+
 def same_events(tap, w):
     """Reservations out of a database give the same events as the CSV file that an EMR writes."""
     mapping = os.path.join(ROOT, "mappings/exports/reservation-list.xml")
@@ -264,6 +276,7 @@ def test(tap):
         nobody_answers(tap, w)
         memory(tap, w)
         tls(tap, w)
+        marking(tap, w)
         same_events(tap, w)
     finally:
         postgres("stop")

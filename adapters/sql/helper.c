@@ -62,14 +62,27 @@ static bool holds(struct str text, struct str part)
     return false;
 }
 
+/* Cuts "KEY=VALUE;" off a connection string. In braces a value may hold a semicolon. */
+static bool next_pair(struct str *rest, struct str *key, struct str *value)
+{
+    struct str s = *rest;
+    size_t equals = str_find(s, '=', 0), end = str_find(s, ';', 0);
+    *key = str_trim(str_cut(s, 0, equals < end ? equals : end));
+    *value = str_trim(str_cut(s, equals + 1, end));
+    if (equals < end && value->n && value->p[0] == '{') {
+        size_t from = (size_t)(value->p - s.p) + 1, to = str_find(s, '}', from);
+        *value = str_cut(s, from, to);
+        end = str_find(s, ';', to);
+    }
+    *rest = str_cut(s, end + 1, s.n);
+    return s.n > 0;
+}
+
 /* A driver may quote the connection string: not where a password stands. */
 static bool tells_secret(struct str text, struct str connection)
 {
-    struct str part;
-    while (str_next(&connection, ';', &part)) {
-        size_t equals = str_find(part, '=', 0);
-        struct str key = str_trim(str_cut(part, 0, equals));
-        struct str value = str_trim(str_cut(part, equals + 1, part.n));
+    struct str key, value;
+    while (next_pair(&connection, &key, &value)) {
         if (value.n && (str_same(key, STR("PWD")) || str_same(key, STR("Password"))) &&
             holds(text, value)) {
             return true;

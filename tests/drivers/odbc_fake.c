@@ -180,7 +180,7 @@ SQLRETURN SQLGetDiagRec(SQLSMALLINT type, SQLHANDLE h, SQLSMALLINT i, SQLCHAR *s
                         SQLINTEGER *native, SQLCHAR *text, SQLSMALLINT max, SQLSMALLINT *n)
 {
     const char *says = fake.state[0] == '2' && fake.state[1] == '8'
-                           ? "no login with secret"
+                           ? "no login with secret, nor with its; second"
                            : "value 900101-1234567 is wrong";
     (void)type;
     (void)h;

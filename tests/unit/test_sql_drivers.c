@@ -56,6 +56,28 @@ static void a_driver_that_fails_is_a_failed_query(void **state)
     }
 }
 
+/* A password in braces may hold what else ends it. */
+static void a_password_is_not_told_however_it_is_written(void **state)
+{
+    struct adapter_host *h = *state;
+    static const char *const passwords[] = {"PWD=secret", "Pwd = {secret}",
+                                            "PASSWORD={its; second}", "PWD={its; second};UID=x"};
+    for (size_t i = 0; i < COUNT(passwords); i++) {
+        char text[8192];
+        int kept;
+        snprintf(text, sizeof text, "Driver=%s;Do=refuse;Rows=1;%s", driver, passwords[i]);
+        folder_write("connection", text);
+        goal = (int)counted(h, "sql_failures") + 1;
+        log_to("said", &kept);
+        start(h);
+        run_until(h->loop, failures, h);
+        log_back(kept);
+        adapter_sql.stop(&h->adapter);
+        assert_row(logged("said", "could not connect (28000)"), passwords[i]);
+        assert_row(!logged("said", "no login"), passwords[i]);
+    }
+}
+
 static void what_a_driver_does_afterwards_is_its_own_affair(void **state)
 {
     struct adapter_host *h = *state;
@@ -181,6 +203,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_driver_that_fails_is_a_failed_query),
+        TEST(a_password_is_not_told_however_it_is_written),
         TEST(what_a_driver_does_afterwards_is_its_own_affair),
         TEST(trouble_is_said_once_and_its_end_too),
         TEST(draining_ends_what_hangs),

@@ -123,7 +123,20 @@ static struct str cell_of(const struct held *h, size_t column)
     return column < h->count ? h->cells[column] : STR("");
 }
 
-/* Cells may hold anything but 0x1F and 0x1E, which stand between them. */
+/* 0x1E and 0x1F stand between cells; inside of one they have 0x10 in front, and so has that. */
+static void add_cell(struct buf *b, struct str cell)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < cell.n; i++) {
+        if (cell.p[i] == '\x10' || cell.p[i] == '\x1E' || cell.p[i] == '\x1F') {
+            buf_add(b, str_cut(cell, from, i));
+            buf_addc(b, '\x10');
+            from = i;
+        }
+    }
+    buf_add(b, str_cut(cell, from, cell.n));
+}
+
 static enum err_code keyed(const struct snapshot *s, const struct held *h, const size_t *columns,
                            size_t count, bool with_names, unsigned char out[ROW_KEY], struct err *e)
 {
@@ -132,11 +145,11 @@ static enum err_code keyed(const struct snapshot *s, const struct held *h, const
     for (size_t i = 0; i < count; i++) {
         struct str cell = cell_of(h, columns[i]);
         if (with_names && cell.n) {
-            buf_add(&b, s->header[columns[i]]);
+            add_cell(&b, s->header[columns[i]]);
             buf_addc(&b, '\x1F');
         }
         if (!with_names || cell.n) {
-            buf_add(&b, cell);
+            add_cell(&b, cell);
             buf_addc(&b, '\x1E');
         }
     }

@@ -256,11 +256,14 @@ void commit_pump(void *ctx)
         host_unblock(h);
     }
     import_ahead(h);
-    if (!db_async_ready(h->db) || stuck || drain_run(h) || h->paused) {
+    if (!db_async_ready(h->db)) {
         return;
     }
-    if (!h->mark) {
+    if (!h->mark) { /* first of all: the door opens then, however much the spool holds */
         load_mark(h);
+        return;
+    }
+    if (stuck || drain_run(h) || h->paused) {
         return;
     }
     if (h->s.sequence && !h->sequence.known && h->waiting.first) {

@@ -3,6 +3,7 @@ the stream, in order, once. The feed killed with -9 at any moment of that; the s
 import glob
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -141,6 +142,40 @@ def killed(tap, seed):
         judge(tap, f"seed {seed}", s, senders)
 
 
+def started(tap):
+    """A start with a spool, however large: who sends is heard at once, not when all of it is committed; nobody overtakes."""
+    with Site("spool-start") as s:
+        s.start("--only", "feed")
+        s.postgres("stop")
+        wait_for("the feed to know", lambda: "state=away" in s.text())
+        m = s.mllp()
+        for n in range(3):
+            m.ask(adt(f"early-{n}", f"E{n}"))
+        m.close()
+        s.stop()
+        s.postgres("start")
+        holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, text=True)
+        holder.stdin.write("BEGIN; LOCK TABLE dari.message_key IN SHARE MODE;\n")  # the spool's commit waits
+        holder.stdin.flush()
+        wait_for("the lock", lambda: s.one("SELECT count(*) FROM pg_locks WHERE relation = 'dari.message_key'::regclass "
+                                           "AND mode = 'ShareLock'") == "1")
+        s.start("--only", "feed")
+        wait_for("the spool's commit", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
+        tap.check("the feed listens while its spool is being committed", s.spooled() and "spool.empty" not in s.text())
+        late = Sender(s, "late", 2)
+        late.start()
+        wait_for("a sender", lambda: s.text().count("mllp.connected") == 2)
+        holder.stdin.write("ROLLBACK;\n")
+        holder.stdin.close()
+        holder.wait(30)
+        late.join(60)
+        wait_for("the end of the spool", lambda: not s.spooled())
+        wait_for("all of them", lambda: s.one("SELECT count(*) FROM dari.message") == "5")
+        tap.equal("in the order in which they came", [r[0] for r in s.sql("SELECT control_id FROM dari.message ORDER BY no")],
+                  ["early-0", "early-1", "early-2", "late-0", "late-1"])
+        tap.equal("and each sender has its reply", (late.error, len(late.replies)), (None, 2))
+
+
 def flip(path, offset):
     with open(path, "r+b") as f:
         f.seek(offset)
@@ -189,6 +224,7 @@ def damaged(tap):
 
 
 def test(tap):
+    started(tap)
     outage(tap)
     for seed in [int(os.environ["DARI_SEED"])] if "DARI_SEED" in os.environ else range(1, 1 + int(os.environ.get("DARI_SEEDS", 2))):
         killed(tap, seed)

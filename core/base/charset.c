@@ -66,8 +66,10 @@ static iconv_t descriptor(enum charset c, bool encode)
     static iconv_t open[CHARSET_COUNT][2];
     static bool opened[CHARSET_COUNT][2];
     if (!opened[c][encode]) {
-        open[c][encode] =
-            encode ? iconv_open(sets[c].iconv, "UTF-8") : iconv_open("UTF-8", sets[c].iconv);
+        /* Without a mark iconv takes UTF-16 for the machine's own order; Unicode says big-endian.
+         */
+        const char *from = c == CHARSET_UTF16 ? "UTF-16BE" : sets[c].iconv;
+        open[c][encode] = encode ? iconv_open(sets[c].iconv, "UTF-8") : iconv_open("UTF-8", from);
         opened[c][encode] = true;
     }
     return open[c][encode];
@@ -164,6 +166,20 @@ static enum err_code decode_cp949(struct arena *a, struct str in, struct str *ou
     return ERR_NONE;
 }
 
+static enum err_code decode_utf16(struct arena *a, enum charset from, struct str in,
+                                  struct str *out, struct err *e)
+{
+    bool little = str_starts(in, STR("\xff\xfe"));
+    bool big = from == CHARSET_UTF16 && str_starts(in, STR("\xfe\xff"));
+    size_t mark = little || big ? 2 : 0;
+    enum err_code code =
+        convert(a, little ? CHARSET_UTF16LE : from, false, str_cut(in, mark, in.n), out, e);
+    if (code == ERR_CHARSET && e) {
+        e->pos += mark;
+    }
+    return code;
+}
+
 enum err_code charset_decode(struct arena *a, enum charset from, struct str in, struct str *out,
                              struct err *e)
 {
@@ -175,8 +191,10 @@ enum err_code charset_decode(struct arena *a, enum charset from, struct str in, 
         *out = in;
         return ERR_NONE;
     }
-    if (from != CHARSET_UTF16 && from != CHARSET_UTF16LE && from != CHARSET_ISO2022KR &&
-        from != CHARSET_ISO2022JP && is_ascii(in, &bad)) {
+    if (from == CHARSET_UTF16 || from == CHARSET_UTF16LE) {
+        return decode_utf16(a, from, in, out, e);
+    }
+    if (from != CHARSET_ISO2022KR && from != CHARSET_ISO2022JP && is_ascii(in, &bad)) {
         *out = in;
         return ERR_NONE;
     }

@@ -24,8 +24,8 @@ enum charset {
     CHARSET_HEBREW,   /* ISO 8859-8 */
     CHARSET_LATIN5,   /* ISO 8859-9 */
     CHARSET_LATIN9,   /* ISO 8859-15 */
-    CHARSET_UTF16,    /* with a byte order mark, or big-endian */
-    CHARSET_UTF16LE,
+    CHARSET_UTF16,    /* with a byte order mark, which is no character, or big-endian */
+    CHARSET_UTF16LE,  /* with or without one */
     CHARSET_SJIS,
     CHARSET_EUCJP,
     CHARSET_GB18030,

@@ -57,35 +57,6 @@ bool hl7_wide(struct str raw, const enum charset *override)
     return override ? is_utf16(*override) : looks_utf16(raw, &ignored);
 }
 
-/* iconv takes UTF-16 without a mark for the machine's own order; HL7 and Unicode say big-endian. */
-enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in, struct str *out,
-                               struct err *e)
-{
-    bool marked = str_starts(in, STR("\xfe\xff")) || str_starts(in, STR("\xff\xfe"));
-    enum err_code code;
-    if (set == CHARSET_UTF16LE && marked) {
-        code = charset_decode(a, set, str_cut(in, 2, in.n), out, e);
-        if (code == ERR_CHARSET && e) {
-            e->pos += 2;
-        }
-        return code;
-    }
-    if (set != CHARSET_UTF16 || marked) {
-        return charset_decode(a, set, in, out, e);
-    }
-    char *p = arena_alloc(a, in.n + 2);
-    if (!p) {
-        return ERR(e, ERR_NOMEM, 0, "no memory to convert a message");
-    }
-    memcpy(p, "\xfe\xff", 2);
-    memcpy(p + 2, in.p, in.n);
-    code = charset_decode(a, set, (struct str){p, in.n + 2}, out, e);
-    if (code == ERR_CHARSET && e) {
-        e->pos = e->pos >= 2 ? e->pos - 2 : 0;
-    }
-    return code;
-}
-
 /* What MSH-18 says, all repetitions considered: "~ISO IR87" is ASCII that switches to Japanese. */
 static bool declared(struct str raw, struct str field, char repetition, enum charset *out)
 {
@@ -216,7 +187,7 @@ enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *ov
     enum err_code code = korean ? drop_designators(a, raw, &body, e) : ERR_NONE;
     if (code == ERR_NONE) {
         *used = korean ? CHARSET_CP949 : *used;
-        code = hl7_decode_bytes(a, *used, body, text, e);
+        code = charset_decode(a, *used, body, text, e);
     }
     if (code == ERR_CHARSET && e && korean) {
         e->pos = with_designators(raw, e->pos);
@@ -229,7 +200,7 @@ enum err_code hl7_decode(struct arena *a, struct str raw, const enum charset *ov
         if (is_utf16(*used)) {
             /* the place is counted in what could be decoded */
             before = (struct str){"", 0};
-            hl7_decode_bytes(a, *used, str_cut(raw, 0, at & ~(size_t)1), &before, NULL);
+            charset_decode(a, *used, str_cut(raw, 0, at & ~(size_t)1), &before, NULL);
             at = before.n;
         }
         err_at(e, "%s", hl7_place(before, at, place));

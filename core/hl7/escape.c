@@ -175,7 +175,7 @@ static enum err_code put_bytes(struct sink *s, const struct hl7_msg *m, struct s
         n += digits.n / 2;
     }
     enum err_code code =
-        hl7_decode_bytes(s->arena, m->memory->charset, (struct str){bytes, n}, &text, e);
+        charset_decode(s->arena, m->memory->charset, (struct str){bytes, n}, &text, e);
     if (code != ERR_NONE) {
         if (e) {
             e->pos = from;

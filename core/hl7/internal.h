@@ -106,7 +106,4 @@ bool hl7_plausible(struct str code);
 enum err_code hl7_escape_into(struct buf *out, struct hl7_delimiters d, enum charset set,
                               struct str in, struct err *e);
 
-enum err_code hl7_decode_bytes(struct arena *a, enum charset set, struct str in, struct str *out,
-                               struct err *e);
-
 #endif

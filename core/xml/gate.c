@@ -113,26 +113,6 @@ static enum err_code check_mark(struct str text, enum charset used, struct err *
                           "the declaration contradicts the byte order mark", e);
 }
 
-/* iconv takes UTF-16 without a mark for the machine's own order; Unicode says big-endian. */
-static enum err_code decode_utf16(struct arena *a, bool little, struct str body, struct str *text,
-                                  struct err *e)
-{
-    if (little) {
-        return charset_decode(a, CHARSET_UTF16LE, body, text, e);
-    }
-    char *p = arena_alloc(a, body.n + 2);
-    if (!p) {
-        return ERR(e, ERR_NOMEM, 0, "no memory to convert a document");
-    }
-    memcpy(p, "\xfe\xff", 2);
-    memcpy(p + 2, body.p, body.n);
-    enum err_code code = charset_decode(a, CHARSET_UTF16, (struct str){p, body.n + 2}, text, e);
-    if (code == ERR_CHARSET && e) {
-        e->pos = e->pos >= 2 ? e->pos - 2 : 0;
-    }
-    return code;
-}
-
 /* Which set it is in, and how long its byte order mark is. */
 static enum err_code find_charset(struct str raw, const enum charset *override, enum charset *used,
                                   size_t *mark, struct err *e)
@@ -164,8 +144,7 @@ enum err_code xml_decode(struct arena *a, struct str raw, const enum charset *ov
     if (code != ERR_NONE) {
         return code;
     }
-    code = is_utf16(*used) ? decode_utf16(a, *used == CHARSET_UTF16LE, body, text, e)
-                           : charset_decode(a, *used, body, text, e);
+    code = charset_decode(a, *used, body, text, e);
     if (code == ERR_CHARSET && e) {
         e->pos += mark;
         err_at(e, "byte %zu", e->pos);

@@ -163,19 +163,50 @@ static void charsets(void **state)
     assert_int_equal(charset_encode(a, CHARSET_CP949, STR("a😀"), &out, &e), ERR_CHARSET);
     assert_int_equal(e.pos, 1);
     assert_int_equal(charset_decode(a, CHARSET_ASCII, STR("a\x80"), &out, &e), ERR_CHARSET);
-    assert_int_equal(charset_decode(a, CHARSET_UTF16,
-                                    STR("\xff\xfe"
-                                        "A\0"),
-                                    &out, &e),
-                     ERR_NONE);
-    assert_same(out, STR("A"), "UTF-16 with a mark");
+    arena_free(&a);
+}
+
+/* A mark says the order of the bytes and is no character; without one the name says it. */
+static void wide_charsets(void **state)
+{
+    static const struct {
+        const char *why;
+        enum charset from;
+        struct str in;
+        const char *out; /* NULL: ERR_CHARSET at `pos` */
+        size_t pos;
+    } cases[] = {
+        {"a mark, little", CHARSET_UTF16, STR_INIT("\xff\xfe\x00\xac"), "가", 0},
+        {"a mark, big", CHARSET_UTF16, STR_INIT("\xfe\xff\xac\x00"), "가", 0},
+        {"none: big", CHARSET_UTF16, STR_INIT("\xac\x00"), "가", 0},
+        {"little by name", CHARSET_UTF16LE, STR_INIT("\x00\xac"), "가", 0},
+        {"and a mark, too", CHARSET_UTF16LE, STR_INIT("\xff\xfe\x00\xac"), "가", 0},
+        {"a pair", CHARSET_UTF16, STR_INIT("\xd8\x3d\xde\x00"), "😀", 0},
+        {"nothing", CHARSET_UTF16, STR_INIT(""), "", 0},
+        {"nothing but a mark", CHARSET_UTF16, STR_INIT("\xff\xfe"), "", 0},
+        {"half a character", CHARSET_UTF16, STR_INIT("\xac\x00\xac"), NULL, 2},
+        {"half a pair", CHARSET_UTF16, STR_INIT("\xfe\xff\xac\x00\xde\x00"), NULL, 4},
+        {"half a pair, little", CHARSET_UTF16, STR_INIT("\xff\xfe\x00\xde\x00\xac"), NULL, 2},
+    };
+    struct arena *a = arena_new(0);
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct err e = {0};
+        struct str out = STR("");
+        enum err_code code = charset_decode(a, cases[i].from, cases[i].in, &out, &e);
+        assert_row(code == (cases[i].out ? ERR_NONE : ERR_CHARSET), cases[i].why);
+        assert_row(e.pos == cases[i].pos, cases[i].why);
+        if (cases[i].out) {
+            assert_same(out, str_of(cases[i].out), cases[i].why);
+        }
+    }
     arena_free(&a);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arenas), cmocka_unit_test(files),
-                                       cmocka_unit_test(options), cmocka_unit_test(problem_lists),
-                                       cmocka_unit_test(charsets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arenas),   cmocka_unit_test(files),
+                                       cmocka_unit_test(options),  cmocka_unit_test(problem_lists),
+                                       cmocka_unit_test(charsets), cmocka_unit_test(wide_charsets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

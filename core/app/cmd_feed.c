@@ -123,13 +123,11 @@ static enum err_code list(struct session *s, struct err *e)
 static const struct config_feed *configured(const struct session *s, const char *feed,
                                             struct err *e)
 {
-    for (size_t i = 0; i < s->config->feed_count; i++) {
-        if (strcmp(s->config->feeds[i].name, feed) == 0) {
-            return &s->config->feeds[i];
-        }
+    const struct config_feed *f = config_feed_named(s->config, feed);
+    if (!f) {
+        ERR(e, ERR_NOTFOUND, 0, "there is no feed %s in %s", feed, s->config->file);
     }
-    ERR(e, ERR_NOTFOUND, 0, "there is no feed %s in %s", feed, s->config->file);
-    return NULL;
+    return f;
 }
 
 /* A file that is being read would be known in part. */

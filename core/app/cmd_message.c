@@ -60,16 +60,6 @@ enum err_code message_open(const struct session *s, struct arena *a, struct str 
     return code;
 }
 
-const struct config_feed *message_feed(const struct config *c, const char *name)
-{
-    for (size_t i = 0; i < c->feed_count; i++) {
-        if (strcmp(c->feeds[i].name, name) == 0) {
-            return &c->feeds[i];
-        }
-    }
-    return NULL;
-}
-
 bool message_beside_snapshot(const struct config_feed *f, struct str type, struct str state,
                              struct str mapping)
 {

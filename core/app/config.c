@@ -252,6 +252,16 @@ const struct config *config_open(struct arena *a, const char *path, int *status)
     return c;
 }
 
+const struct config_feed *config_feed_named(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->feed_count; i++) {
+        if (strcmp(c->feeds[i].name, name) == 0) {
+            return &c->feeds[i];
+        }
+    }
+    return NULL;
+}
+
 const char *config_conninfo(const struct config *c, struct arena *a, struct err *e)
 {
     struct str text;

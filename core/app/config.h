@@ -88,6 +88,9 @@ const struct config *config_load(struct arena *a, const char *path, struct probl
 /* Same, for commands: prints the problems on standard error. *status is the exit status (1). */
 const struct config *config_open(struct arena *a, const char *path, int *status);
 
+/* NULL: there is no feed of this name. */
+const struct config_feed *config_feed_named(const struct config *c, const char *name);
+
 /* The connection string of this moment; NULL when its file is not there (yet). */
 const char *config_conninfo(const struct config *c, struct arena *a, struct err *e);
 

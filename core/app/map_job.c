@@ -70,21 +70,11 @@ static const char *catalogue_beside(struct arena *a, const char *mapping)
     return arena_printf(a, "%.*s/../catalogue.xml", n, slash ? mapping : ".");
 }
 
-static const struct config_feed *find_feed(const struct config *c, const char *name)
-{
-    for (size_t i = 0; i < c->feed_count; i++) {
-        if (strcmp(c->feeds[i].name, name) == 0) {
-            return &c->feeds[i];
-        }
-    }
-    return NULL;
-}
-
 /* What the feed says; options given by hand win. */
 static bool use_feed(struct map_job *j, struct map_options *o, int *status)
 {
     const struct config *c = config_open(j->memory, o->config, status);
-    const struct config_feed *feed = c ? find_feed(c, o->feed) : NULL;
+    const struct config_feed *feed = c ? config_feed_named(c, o->feed) : NULL;
     if (!feed) {
         *status =
             c ? command_failed("map", "there is no feed %s in %s", o->feed, c->file) : *status;

@@ -209,7 +209,7 @@ static enum err_code one_message(struct diff *d, struct arena *a, struct db_rows
 {
     struct str raw;
     struct prepared p;
-    const struct config_feed *f = message_feed(d->s->config, db_z(m, i, FEED));
+    const struct config_feed *f = config_feed_named(d->s->config, db_z(m, i, FEED));
     d->looked++;
     if (!f) {
         d->foreign++;

@@ -26,7 +26,7 @@ static enum err_code load_feed(struct workshop *w, const char *name, struct err 
         return ERR_NONE;
     }
     mapping_free(&w->mapping);
-    w->feed = message_feed(w->s->config, name);
+    w->feed = config_feed_named(w->s->config, name);
     if (!w->feed) {
         return ERR(e, ERR_NOTFOUND, 0, "feed %s is not in the configuration", name);
     }

@@ -30,8 +30,6 @@ const char *message_filter_text(struct arena *a, const struct message_options *o
 enum err_code message_open(const struct session *s, struct arena *a, struct str id,
                            struct str sealed, struct str *raw, struct err *e);
 
-const struct config_feed *message_feed(const struct config *c, const char *name);
-
 /*
  * A row of a snapshot that was rejected before the mapping had it: without its key, with the key of
  * another row of its file, or torn. The snapshot does not know it, so events of it would contradict

@@ -6,7 +6,6 @@
 #include "core/net/net.h"
 
 #include <stdio.h>
-#include <string.h>
 
 enum { DRAIN_MS = 5000, LOOK_MS = 20, MAX_MESSAGE = 256 * 1024 * 1024 };
 
@@ -107,23 +106,13 @@ static enum err_code load(struct feed *f, struct err *e)
 
 /* ---- reading it again ---- */
 
-static const struct config_feed *find_feed(const struct config *c, const char *name)
-{
-    for (size_t i = 0; c && i < c->feed_count; i++) {
-        if (strcmp(c->feeds[i].name, name) == 0 && c->feeds[i].adapter) {
-            return &c->feeds[i];
-        }
-    }
-    return NULL;
-}
-
 /* All of it, or nothing has changed. What the host was made with stays in the first configuration.
  */
 static enum err_code take_again(struct feed *f, struct arena *a, struct err *e)
 {
     struct problems p = {0};
     const struct config *c = config_load(a, f->config->path, &p);
-    const struct config_feed *feed = find_feed(c, f->feed->name);
+    const struct config_feed *feed = c ? config_feed_named(c, f->feed->name) : NULL;
     problems_print(&p, stderr);
     problems_release(&p);
     if (!feed || feed->adapter != f->feed->adapter) {

@@ -2,7 +2,6 @@
 
 #include "core/app/command.h"
 
-#include <string.h>
 
 bool session_open(struct session *s, const char *command, const char *config_file, int *status)
 {
@@ -42,12 +41,7 @@ void session_close(struct session *s)
 
 void session_hint_feed(const struct session *s, const char *command, const char *feed)
 {
-    for (size_t i = 0; feed && i < s->config->feed_count; i++) {
-        if (strcmp(s->config->feeds[i].name, feed) == 0) {
-            return;
-        }
-    }
-    if (feed) {
+    if (feed && !config_feed_named(s->config, feed)) {
         command_failed(command, "there is no feed %s in %s; what it took before is shown", feed,
                        s->config->file);
     }

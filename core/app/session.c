@@ -2,7 +2,6 @@
 
 #include "core/app/command.h"
 
-
 bool session_open(struct session *s, const char *command, const char *config_file, int *status)
 {
     struct err e = {0};

@@ -159,9 +159,11 @@ def started(tap):
         holder.stdin.flush()
         wait_for("the lock", lambda: s.one("SELECT count(*) FROM pg_locks WHERE relation = 'dari.message_key'::regclass "
                                            "AND mode = 'ShareLock'") == "1")
+        since = len(s.text())
         s.start("--only", "feed")
         wait_for("the spool's commit", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "1")
         tap.check("the feed listens while its spool is being committed", s.spooled() and "spool.empty" not in s.text())
+        tap.check("and not because the database keeps it waiting", "state=away" not in s.text()[since:], s.text()[since:])
         late = Sender(s, "late", 2)
         late.start()
         wait_for("a sender", lambda: s.text().count("mllp.connected") == 2)

@@ -35,7 +35,11 @@ struct ledger_report {
     int64_t messages, events, deliveries; /* compared with what is stored (database only) */
 };
 
-/* ERR_NONE also when there are problems: look into the report. Errors: could not be checked. */
+/*
+ * ERR_NONE also when there are problems: look into the report. Errors: could not be checked. The
+ * database is read as of one moment; its tables are held meanwhile, so that no partition can be
+ * added (the steward tries again).
+ */
 enum err_code ledger_verify_db(struct db *db, const struct ledger_check *c,
                                struct ledger_report *out, struct err *e);
 enum err_code ledger_verify_file(const char *path, const struct ledger_check *c,

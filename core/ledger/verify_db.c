@@ -150,6 +150,26 @@ static enum err_code run(struct verification *v, const struct tree_sink *sink, s
     return code;
 }
 
+/*
+ * One moment of the database: roles go on writing meanwhile. All tables are held from the
+ * beginning, in the order in which the steward takes them to add partitions: one after the other as
+ * they are read, we and the steward could wait for each other.
+ */
+static enum err_code begin(struct db *db, struct err *e)
+{
+    enum err_code code = db_begin(db, e);
+    if (code == ERR_NONE) {
+        code = db_script(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", e);
+    }
+    if (code == ERR_NONE) {
+        code = db_script(db,
+                         "LOCK TABLE dari.message, dari.event, dari.ledger, dari.delivery "
+                         "IN ACCESS SHARE MODE",
+                         e);
+    }
+    return code;
+}
+
 enum err_code ledger_verify_db(struct db *db, const struct ledger_check *c,
                                struct ledger_report *out, struct err *e)
 {
@@ -165,11 +185,7 @@ enum err_code ledger_verify_db(struct db *db, const struct ledger_check *c,
         goto out;
     }
     *v.tiles = (struct tiles){.db = db, .arena = v.batch, .site = c->site};
-    /* One moment of the database: roles go on writing meanwhile. */
-    code = db_begin(db, e);
-    code = code == ERR_NONE
-               ? db_script(db, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", e)
-               : code;
+    code = begin(db, e);
     if (code == ERR_NONE) {
         walk_begin(&v.walk, c, c->site, out, tree, &sink);
         code = run(&v, &sink, e);

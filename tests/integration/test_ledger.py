@@ -385,6 +385,21 @@ def tampered_rows(b, total):
     ok(done.returncode == 0, "database: restored, it verifies again", done.stdout + done.stderr)
 
 
+def beside_partitions(b):
+    """The ledger is verified while partitions are being added, which has come as far as the first table."""
+    adds = subprocess.Popen(["psql", b.conninfo, "-qAtX", "-v", "ON_ERROR_STOP=1"], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    adds.stdin.write("BEGIN; LOCK TABLE dari.message IN ACCESS EXCLUSIVE MODE;\n\\echo has it\n")
+    adds.stdin.flush()
+    adds.stdout.readline()
+    verify = subprocess.Popen([DARI, "ledger", "verify", "--config", b.config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, env=b.env, cwd=b.home)
+    b.wait(lambda: b.sql("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1", "dari ledger verify to wait")
+    said = adds.communicate("SELECT dari.make_partitions('2031-01-01', 1);\nCOMMIT;\n")[0]
+    out = verify.communicate()[0]
+    ok(verify.returncode == 0 and adds.returncode == 0 and said == "4\n", "it verifies while partitions are added", said + out)
+
+
 def steward_refuses(b, total):
     """A gap, and a tree that was changed since it was signed, are not signed over."""
     b.sql(f"UPDATE dari.stream SET ledger = ledger + 1 WHERE site = '{SITE}'")
@@ -446,6 +461,7 @@ def main():
         total = fill_and_seal(b)
         whole(b, total)
         trace(b)
+        beside_partitions(b)
         tampered_exports(b, total)
         other_key(b)
         tampered_rows(b, total)

@@ -114,6 +114,21 @@ static void run(struct adapter_host *h, enum doing doing, const struct db_statem
     }
 }
 
+static void commit_flying(struct adapter_host *h, bool alone)
+{
+    struct db_args q = {0};
+    struct err e = {0};
+    const struct db_statement *st;
+    arena_reset(h->group_arena);
+    enum err_code code = (alone ? alone_args : group_args)(&h->s, h->group_arena, h->flying.first,
+                                                           clock_now(), &st, &q, &e);
+    if (code != ERR_NONE) {
+        failed_to_run(h, &e);
+        return;
+    }
+    run(h, alone ? DOING_ALONE : DOING_GROUP, st, &q);
+}
+
 static void load_mark(struct adapter_host *h)
 {
     struct db_args q = {0};
@@ -237,9 +252,6 @@ static void part_found(struct adapter_host *h, struct db_rows *rows)
 void commit_pump(void *ctx)
 {
     struct adapter_host *h = ctx;
-    struct db_args q = {0};
-    struct err e = {0};
-    const struct db_statement *st;
     if (h->news) {
         h->news = false;
         commit_wake_relay(h);
@@ -280,13 +292,8 @@ void commit_pump(void *ctx)
         import_step(h);
         return;
     }
-    arena_reset(h->group_arena);
-    if (group_args(&h->s, h->group_arena, h->flying.first, clock_now(), &st, &q, &e) != ERR_NONE) {
-        failed_to_run(h, &e);
-        return;
-    }
     measure(h);
-    run(h, DOING_GROUP, st, &q);
+    commit_flying(h, group_alone(&h->s, h->flying.first));
 }
 
 bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *rows, int i)
@@ -364,6 +371,13 @@ static void refused_by_database(struct adapter_host *h, const struct err *failed
 void commit_done(void *ctx, struct db_rows *rows, const struct err *failed)
 {
     struct adapter_host *h = ctx;
+    if (h->doing == DOING_ALONE) {
+        h->doing = DOING_GROUP;
+        if (rows && db_null(rows, 0, 2)) { /* it is known: what that means the group finds out */
+            commit_flying(h, false);
+            return;
+        }
+    }
     h->repeated = 0; /* answered, or jobs of their own again */
     if (failed) {
         h->sequence.known = false;

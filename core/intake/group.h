@@ -1,9 +1,10 @@
-/* Inside core/intake: the statement that commits a group of jobs, and the replies of a job. */
+/* Inside core/intake: the statement that commits a group of jobs. */
 #ifndef DARI_INTAKE_GROUP_H
 #define DARI_INTAKE_GROUP_H
 
 #include "core/intake/intake.h"
 #include "core/intake/jobs.h"
+#include "core/intake/replies.h"
 #include "core/store/db.h"
 
 enum { GROUP_PLACE = 32, FLAG_TEST = 2, FLAG_SPOOLED = 8 };
@@ -30,29 +31,21 @@ enum err_code group_args(const struct intake_settings *s, struct arena *a, const
                          usec at, const struct db_statement **st, struct db_args *q, struct err *e);
 
 /*
- * The same for jobs that come out of the spool: each keeps the time it was received, and a control
- * id that another message used is flagged even where the feed refuses that: the reply has left
- * already.
+ * A message alone, as of a sender that waits for each reply, has a statement that costs less, when
+ * group_alone() says so. It returns NULL as the number when the control id is known; nothing was
+ * written then, and group_args() has the statement that finds out what that means.
+ */
+bool group_alone(const struct intake_settings *s, const struct job *first);
+enum err_code alone_args(const struct intake_settings *s, struct arena *a, const struct job *j,
+                         usec at, const struct db_statement **st, struct db_args *q, struct err *e);
+
+/*
+ * group_args() for jobs that come out of the spool: each keeps the time it was received, and a
+ * control id that another message used is flagged even where the feed refuses that: the reply has
+ * left already.
  */
 enum err_code spooled_args(const struct intake_settings *s, struct arena *a,
                            const struct job *first, usec at, const struct db_statement **st,
                            struct db_args *q, struct err *e);
-
-/* The three replies of a job, in its arena. `id` makes our own MSH-10. */
-enum err_code job_replies(const struct intake_settings *s, struct job *j, struct str raw, usec at,
-                          struct err *e);
-/* Replaces the reply by one that names the expected sequence number: AA, or AE when refused. */
-enum err_code job_expects(struct job *j, bool refused, int64_t expected, usec at, struct err *e);
-/* Finds the code of j->reply. */
-void job_read_code(struct job *j);
-/* Our own MSH-10, unique in this feed. */
-struct str job_reply_id(struct arena *a);
-/* The reply to a batch of more messages than are taken at a time; the job is then refused. */
-enum err_code job_batch_too_large(struct job *j, struct str frame, usec at, struct err *e);
-/* The reply to a message whose sender is not who its certificate says; the job is then refused. */
-enum err_code job_foreign(struct job *j, usec at, struct err *e);
-/* The reply to a message that was cut by the transport. */
-enum err_code job_oversize(const struct intake_settings *s, struct job *j, struct str beginning,
-                           usec at, struct err *e);
 
 #endif

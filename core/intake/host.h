@@ -14,6 +14,7 @@
 /* What the statement under way does. */
 enum doing {
     DOING_GROUP,
+    DOING_ALONE, /* one message, with the statement for that */
     DOING_LOAD,
     DOING_NUMBER,
     DOING_PART,

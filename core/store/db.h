@@ -92,19 +92,22 @@ usec db_time(const struct db_rows *r, int row, int col);
 int32_t db_day(const struct db_rows *r, int row, int col);
 
 /*
- * ---- array parameters: text[], bytea[], bigint[], boolean[] or timestamptz[], as the elements
- * are; the statement must expect exactly that type (bigint[], not int[]) ----
+ * ---- array parameters: text[], bytea[], int[], bigint[], boolean[] or timestamptz[], as the
+ * elements are; the statement must expect exactly that type (bigint[], not int[]) ----
  */
-struct db_array; /* one-dimensional */
+struct db_array;
 struct db_array *db_array_new(struct arena *a);
 void db_array_str(struct db_array *x, struct str s);
 void db_array_z(struct db_array *x, const char *z); /* NULL → NULL element */
 void db_array_bytes(struct db_array *x, struct str s);
+void db_array_i32(struct db_array *x, int32_t v);
 void db_array_i64(struct db_array *x, int64_t v);
 void db_array_no_i64(struct db_array *x); /* a NULL element */
 void db_array_bool(struct db_array *x, bool v);
 void db_array_time(struct db_array *x, usec at);
 void arg_array(struct db_args *q, struct db_array *x);
+/* Two dimensions: rows of `width` elements, of which the array has a whole number. */
+void arg_table(struct db_args *q, struct db_array *x, uint32_t width);
 
 enum err_code db_prepare_all(struct db *db, struct err *e);
 

@@ -3,6 +3,7 @@
 #include "core/base/num.h"
 #include "core/base/text.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +71,8 @@ int32_t db_day(const struct db_rows *r, int row, int col)
 /* ---- arrays, in PostgreSQL's binary format (src/backend/utils/adt/arrayfuncs.c, array_recv) ----
  */
 
-enum { BOOL_OID = 16, INT8_OID = 20, TEXT_OID = 25, TIMESTAMPTZ_OID = 1184, HEADER = 20 };
+enum { BOOL_OID = 16, INT8_OID = 20, INT4_OID = 23, TEXT_OID = 25, TIMESTAMPTZ_OID = 1184 };
+enum { DIMENSION = 8, HEADER = 12 + 2 * DIMENSION };
 static const usec postgres_epoch = (usec)10957 * 24 * 3600 * USEC_SECOND; /* 2000-01-01 */
 
 static void release_array(void *x)
@@ -146,6 +148,13 @@ void db_array_no_i64(struct db_array *x)
     element(x, INT8_OID, (struct str){NULL, 0});
 }
 
+void db_array_i32(struct db_array *x, int32_t v)
+{
+    char bytes[4];
+    put_i32(bytes, (uint32_t)v);
+    element(x, INT4_OID, (struct str){bytes, sizeof bytes});
+}
+
 void db_array_bool(struct db_array *x, bool v)
 {
     element(x, BOOL_OID, v ? STR("\1") : (struct str){"\0", 1});
@@ -158,7 +167,10 @@ void db_array_time(struct db_array *x, usec at)
     element(x, TIMESTAMPTZ_OID, (struct str){bytes, sizeof bytes});
 }
 
-void arg_array(struct db_args *q, struct db_array *x)
+/* The header lies right before the elements, after the room for a second dimension if there is
+ * none.
+ */
+static void give(struct db_args *q, struct db_array *x, uint32_t width)
 {
     if (x->count == 0 || !buf_ok(&x->bytes)) {
         q->broken |= !buf_ok(&x->bytes);
@@ -166,11 +178,27 @@ void arg_array(struct db_args *q, struct db_array *x)
         q->a[q->n - 1].binary = 0;
         return;
     }
-    char *header = x->bytes.p;
-    put_i32(header, 1);
+    size_t unused = width ? 0 : DIMENSION;
+    char *header = x->bytes.p + unused;
+    put_i32(header, width ? 2 : 1);
     put_i32(header + 4, x->nulls);
     put_i32(header + 8, x->oid);
-    put_i32(header + 12, x->count);
+    put_i32(header + 12, width ? x->count / width : x->count);
     put_i32(header + 16, 1);
-    arg_bytes(q, buf_str(&x->bytes));
+    if (width) {
+        put_i32(header + 20, width);
+        put_i32(header + 24, 1);
+    }
+    arg_bytes(q, str_cut(buf_str(&x->bytes), unused, x->bytes.n));
+}
+
+void arg_array(struct db_args *q, struct db_array *x)
+{
+    give(q, x, 0);
+}
+
+void arg_table(struct db_args *q, struct db_array *x, uint32_t width)
+{
+    assert(x->count % width == 0);
+    give(q, x, width);
 }

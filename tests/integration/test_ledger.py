@@ -120,6 +120,11 @@ def array(values, kind, quote=True):
     return "ARRAY[" + ",".join(one(v) for v in values) + f"]::{kind}[]"
 
 
+def table(rows, kind, quote=True):
+    """An array of two dimensions."""
+    return "ARRAY[" + ",".join(array(r, kind, quote) for r in rows) + f"]::{kind}[]"
+
+
 def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
     """Messages first .. first + count - 1, each with 0 to 3 events, as intake commits them."""
     n = range(first, first + count)
@@ -137,15 +142,14 @@ def commit_group(first, count, at="2026-03-11T09:00:00+09:00"):
     def line(i):
         sealed = f"C{i}\nADT^A08\nutf-8\n".encode() + i.to_bytes(4, "big")
         return f" id={ids[i - first].hex()} digest={hashlib.sha256(sealed).hexdigest()} state=mapped reply=AA mapping=adt@1"
-    texts = [w for i in n for w in (f"C{i}", "ADT^A08", "mapped", None, None, "adt@1", key("patient", i % 7), "utf-8", line(i),
-                                    digest(i))]
-    raw = [w for i in n for w in ("\\x" + ids[i - first].hex(), f"\\x{i:08x}", "\\x41")]
-    numbers = [w for i in n for w in (0, 100, i % 4, sum(j % 4 for j in range(first, i)))]
-    e_texts = [w for i, k in events for w in (key("event", i, k), "patient.updated", key("patient", i % 7), "adt@1", "{}")]
-    return (f"SELECT count(*) FROM dari.commit_group('{SITE}', 'emr', '{at}'," + array(texts, "text") + ","
-            + array(raw, "bytea") + "," + array(numbers, "bigint", False) + ", NULL, NULL,"
-            + array([count, 0, 0, 0], "bigint", False) + "," + array(e_texts, "text") + ","
-            + array([w for i, _ in events for w in (i - first + 1, 0)], "bigint", False) + ","
+    texts = [(f"C{i}", "ADT^A08", "mapped", None, None, "adt@1", key("patient", i % 7), "utf-8", line(i), digest(i)) for i in n]
+    raw = [("\\x" + ids[i - first].hex(), f"\\x{i:08x}", "\\x41") for i in n]
+    numbers = [(0, 100, i % 4, sum(j % 4 for j in range(first, i))) for i in n]
+    e_texts = [(key("event", i, k), "patient.updated", key("patient", i % 7), "adt@1", "{}") for i, k in events]
+    return (f"SELECT count(*) FROM dari.commit_group('{SITE}', 'emr', '{at}'," + table(texts, "text") + ","
+            + table(raw, "bytea") + "," + table(numbers, "int", False) + ", NULL, NULL,"
+            + array([count, 0, 0, 0], "bigint", False) + "," + table(e_texts, "text") + ","
+            + table([(i - first + 1, 0) for i, _ in events], "int", False) + ","
             + array([at] * len(events), "timestamptz") + ","
             + array([None if k else "\\xbeef" for _, k in events], "bytea") + ");\n")
 

@@ -7,9 +7,13 @@
 
 DB_STATEMENT(message_batch_find, "SELECT no, name FROM dari.batch WHERE site = $1 AND feed = $2 "
                                  "AND digest BETWEEN $3 AND $4 AND turn = $5::int");
-DB_STATEMENT(message_batch_read, "SELECT feed, digest, turn, first_at, last_at, "
-                                 "mapped + ignored + rejected + gone FROM dari.batch "
-                                 "WHERE site = $1 AND no = $2");
+/* The same content may have come again much later, which last_at tells: of a table the days of its
+ * groups say when it was read. Rows that are gone are told behind them. */
+DB_STATEMENT(message_batch_read,
+             "SELECT b.feed, b.digest, b.turn, b.first_at, least(b.last_at, (SELECT max(g.day) "
+             "FROM dari.batch_group g WHERE g.site = $1 AND g.batch = $2) + interval '2 days'), "
+             "b.mapped + b.ignored + b.rejected + b.gone FROM dari.batch b "
+             "WHERE b.site = $1 AND b.no = $2");
 
 /* So few that a day's messages of the feed are looked through rather than followed by number. */
 enum { FEW = 10000 };

@@ -4,7 +4,7 @@
 #include "adapters/http/http_internal.h"
 #include "core/net/net.h"
 #include "tests/lib/cm.h"
-#include "tests/lib/counters.h"
+#include "tests/lib/tallies.h"
 #include "tests/lib/until.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ struct adapter_host {
     struct net_loop *loop;
     struct arena *memory;
     struct adapter *adapter;
-    struct counters counters;
+    struct tallies counters;
     void *ticket;    /* of the newest message taken */
     int taken, room; /* messages; how many more it takes */
 };
@@ -47,7 +47,7 @@ void adapter_sender(struct adapter_host *h, const char *subject)
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
 {
-    counters_add(&h->counters, counter, by);
+    tallies_add(&h->counters, counter, by);
 }
 
 static void on_bytes(void *ctx, struct str bytes)
@@ -91,7 +91,7 @@ static bool is_taken(void *ctx)
 
 static bool two_requests(void *ctx)
 {
-    return counters_value(&((struct adapter_host *)ctx)->counters, "requests") == 2;
+    return tallies_value(&((struct adapter_host *)ctx)->counters, "requests") == 2;
 }
 
 static bool nothing_left(void *ctx)

@@ -42,6 +42,8 @@ static const struct option_row rows[] = {
      "no commit within this: 503; the same request again gets what became of it"},
     {"keep-keys", OPTION_MS, "24h", 1000, 365 * DAY_MS, AT(keep_keys_ms),
      "how long the answer to an Idempotency-Key is remembered"},
+    {"max-keys", OPTION_INT, "100000", 1, 100000000, AT(max_keys),
+     "answers remembered at a time; a request with another key is told to come again later"},
     {NULL, OPTION_TEXT, NULL, 0, 0, 0, NULL}};
 
 /* ---- options ---- */

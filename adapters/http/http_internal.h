@@ -15,7 +15,7 @@ struct http_options {
     bool tls;
     const char *cert, *key, *ca, *crl, *clients;
     int64_t max_connections, max_per_address, max_message, max_body;
-    int64_t deadline_ms, idle_ms, answer_ms, keep_keys_ms;
+    int64_t deadline_ms, idle_ms, answer_ms, keep_keys_ms, max_keys;
 };
 
 /* What a body is, by its Content-Type. */
@@ -57,6 +57,7 @@ struct adapter {
     struct net_tokens *tokens;
     struct exchange *all, **last; /* the oldest first */
     uint64_t number;              /* of bodies, for their names */
+    int64_t keys;                 /* answers kept; counted when they are tidied */
     usec next_tidy;               /* of kept keys; monotonic */
     bool host_full, file_full;    /* no more messages, no other file, before resume() */
     bool draining;
@@ -91,9 +92,10 @@ void answer_result(struct exchange *x, int status, const struct adapter_result *
  * False: no memory.
  */
 bool idempotency_begin(struct exchange *x, struct str key, const char *name);
-/* True when the key was used: the stored answer, or the refusal of another body, has been given. */
+/* True when the key was used, or no other can be kept: the stored answer, or the refusal, has been
+ * given. */
 bool idempotency_known(struct exchange *x);
-void idempotency_keep(const struct exchange *x, int status, struct str body);
+void idempotency_keep(struct exchange *x, int status, struct str body);
 void idempotency_tidy(struct adapter *a);
 
 #endif

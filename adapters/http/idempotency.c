@@ -85,10 +85,15 @@ bool idempotency_known(struct exchange *x)
         again(x, kept);
     }
     arena_free(&a);
+    if (!known && x->a->keys >= x->a->options->max_keys) {
+        answer_problem(x, 503,
+                       "too many Idempotency-Keys are remembered: send it later, or without one");
+        return true;
+    }
     return known;
 }
 
-void idempotency_keep(const struct exchange *x, int status, struct str body)
+void idempotency_keep(struct exchange *x, int status, struct str body)
 {
     char path[MAX_PATH];
     struct err e;
@@ -101,6 +106,8 @@ void idempotency_keep(const struct exchange *x, int status, struct str body)
     buf_add(&b, body);
     if (!buf_ok(&b) || file_write(path, buf_str(&b), 0600, &e) != ERR_NONE) {
         log_warn("http.keys", "error=\"the answer to an Idempotency-Key could not be kept\"");
+    } else {
+        x->a->keys++;
     }
     buf_release(&b);
 }
@@ -111,7 +118,7 @@ void idempotency_tidy(struct adapter *a)
     usec now = clock_mono();
     struct arena *arena = a->options->work[0] && now >= a->next_tidy ? arena_new(0) : NULL;
     char **names;
-    size_t count = 0;
+    size_t count = 0, gone = 0;
     struct stat st;
     if (!arena) {
         return;
@@ -123,9 +130,10 @@ void idempotency_tidy(struct adapter *a)
         for (size_t i = 0; i < count; i++) {
             char *path = arena_printf(arena, "%s/%s", folder, names[i]);
             if (path && stat(path, &st) == 0 && st.st_mtime < oldest) {
-                unlink(path);
+                gone += unlink(path) == 0;
             }
         }
+        a->keys = (int64_t)(count - gone);
     }
     arena_free(&arena);
 }

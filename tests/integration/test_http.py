@@ -76,7 +76,7 @@ def feeds(port, csv_port, tls_port, fhir_port, small_port):
   </feed>
   <feed name="fhir" adapter="http" mapping="{{root}}/mappings/fhir"><http port="{fhir_port}" work="{{home}}/fhir"/></feed>
   <feed name="small" adapter="http" mapping="{{root}}/mappings/hl7v2">
-    <http port="{small_port}" work="{{home}}/small" max-connections="2" answer-within="300ms"/>
+    <http port="{small_port}" work="{{home}}/small" max-connections="2" answer-within="300ms" max-keys="1"/>
   </feed>
   <feed name="secure" adapter="http" mapping="{{root}}/mappings/hl7v2" senders="client: HIS/HANBIT; second: HIS">
     <http port="{tls_port}" tls="yes" cert="{{home}}/server.pem" key="{{home}}/server.key" ca="{{home}}/ca.pem" clients="required"
@@ -206,6 +206,10 @@ def waiting(tap, s, port):
     s.run("feed", "resume", "small", check=True)
     wait_for("the end of the files", lambda: not bodies())
     tap.equal("and then it is taken", Client(port).post(message(30), HL7)[0], 200)
+    got = [Client(port).post(message(n), {**HL7, **key})[:2] for n, key in
+           ((31, {"Idempotency-Key": "one"}), (32, {"Idempotency-Key": "two"}), (31, {"Idempotency-Key": "one"}), (32, {}))]
+    tap.equal("no more keys than the limit; one that is known is known", [g[0] for g in got], [200, 503, 200, 200])
+    tap.check("and says so", b"too many Idempotency-Keys" in got[1][1] and got[2][1] == got[0][1], got)
 
 
 def deaf(tap, port):

@@ -120,6 +120,7 @@ static void commit_flying(struct adapter_host *h, bool alone)
     struct err e = {0};
     const struct db_statement *st;
     arena_reset(h->group_arena);
+    h->began = clock_mono();
     enum err_code code = (alone ? alone_args : group_args)(&h->s, h->group_arena, h->flying.first,
                                                            clock_now(), &st, &q, &e);
     if (code != ERR_NONE) {
@@ -282,6 +283,10 @@ void commit_pump(void *ctx)
         load_sequence(h);
         return;
     }
+    if (gather_waits(&h->gather, clock_mono(), h->waiting.count)) {
+        host_soon(h);
+        return;
+    }
     form_group(h);
     if (!h->flying.first && h->waiting.first) {
         bool part = sequence_of(&h->sequence, h->waiting.first) == SEQUENCE_NEXT;
@@ -310,13 +315,19 @@ bool commit_count(struct adapter_host *h, const struct job *j, struct db_rows *r
     return outcome != 1 && j->p.mapped.count > 0;
 }
 
-/* The database gets its next group before the senders of this one get their replies. */
+/* Unless it is waited for them, the database gets its next group before the senders of this one get
+ * their replies. */
 static void committed(struct adapter_host *h, struct db_rows *rows)
 {
     bool news = false;
     struct jobs done;
     jobs_take(&done, &h->flying);
     h->solo -= h->solo > 0;
+    if (!h->solo && !h->import) {
+        usec now = clock_mono();
+        gather_after(&h->gather, now, now - h->began, done.count, h->waiting.count,
+                     (size_t)h->s.max_group);
+    }
     commit_pump(h);
     for (int i = 0; i < db_count(rows); i++) {
         struct job *j = jobs_pop(&done);

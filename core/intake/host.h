@@ -6,6 +6,7 @@
 
 #include "core/intake/backlog.h"
 #include "core/intake/counters.h"
+#include "core/intake/gather.h"
 #include "core/intake/import.h"
 #include "core/intake/jobs.h"
 #include "core/intake/sequence.h"
@@ -46,6 +47,8 @@ struct adapter_host {
     usec stuck_until;        /* the backlog cannot be committed: try again then; or 0 */
     struct sequence sequence;
     enum doing doing;
+    usec began; /* the statement that commits a group */
+    struct gather gather;
     struct bundle *feeding; /* a batch with messages that are no jobs yet: nothing else comes in */
     struct import *import;  /* the file on its way, or NULL */
     bool file_waits;        /* another one was turned away until then */

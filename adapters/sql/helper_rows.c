@@ -23,16 +23,36 @@ static void put_utf8(struct buf *b, uint32_t c)
     buf_addc(b, (char)(0x80 | (c & 0x3f)));
 }
 
-/* A half of a pair alone becomes three bytes that are not UTF-8: the row is refused later, with its
- * place, and the others go on. */
-static void put_utf16(struct buf *b, const SQLWCHAR *p, size_t n)
+/* UTF-16 as it comes, piece by piece; `half`: of a pair, whose other half may come next. One that
+ * stays alone becomes three bytes that are not UTF-8: the row is refused later, with its place, and
+ * the others go on. */
+struct wide {
+    struct buf *out;
+    uint32_t half;
+};
+
+static void wide_end(struct wide *w)
+{
+    if (w->half) {
+        put_utf8(w->out, w->half);
+    }
+    w->half = 0;
+}
+
+static void wide_put(struct wide *w, const SQLWCHAR *p, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint32_t c = p[i];
-        if (c >= 0xd800 && c < 0xdc00 && i + 1 < n && p[i + 1] >= 0xdc00 && p[i + 1] < 0xe000) {
-            c = 0x10000 + ((c - 0xd800) << 10) + (uint32_t)(p[++i] - 0xdc00);
+        if (w->half && c >= 0xdc00 && c < 0xe000) {
+            c = 0x10000 + ((w->half - 0xd800) << 10) + (c - 0xdc00);
+            w->half = 0;
         }
-        put_utf8(b, c);
+        wide_end(w);
+        if (c >= 0xd800 && c < 0xdc00) {
+            w->half = c;
+        } else {
+            put_utf8(w->out, c);
+        }
     }
 }
 
@@ -63,7 +83,9 @@ static bool name_column(struct helper *h, SQLUSMALLINT i)
     size_t length = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
     struct str text = {(const char *)name, length};
     if (h->wide) {
-        put_utf16(&h->cell, name, length);
+        struct wide w = {.out = &h->cell};
+        wide_put(&w, name, length);
+        wide_end(&w);
     } else if (charset_decode(h->arena, h->charset, text, &text, NULL) == ERR_NONE) {
         buf_add(&h->cell, text);
     }
@@ -116,12 +138,14 @@ static bool read_cell(struct helper *h, SQLUSMALLINT i, bool *null)
     bool binary = is_binary(h->types[i - 1]), wide = h->wide && !binary;
     SQLSMALLINT as = binary ? SQL_C_BINARY : wide ? SQL_C_WCHAR : SQL_C_CHAR;
     size_t end = binary ? 0 : wide ? sizeof(SQLWCHAR) : 1;
+    struct wide w = {.out = &h->cell};
     buf_reset(&h->cell);
     *null = false;
     for (;;) {
         SQLLEN given = 0;
         SQLRETURN r = SQLGetData(h->stmt, i, as, piece.bytes, PIECE, &given);
         if (r == SQL_NO_DATA) {
+            wide_end(&w);
             return true;
         }
         if (!SQL_SUCCEEDED(r)) {
@@ -131,7 +155,7 @@ static bool read_cell(struct helper *h, SQLUSMALLINT i, bool *null)
         *null = given == SQL_NULL_DATA;
         size_t n = piece_size(r, given, end);
         if (wide) {
-            put_utf16(&h->cell, piece.wide, n / sizeof(SQLWCHAR));
+            wide_put(&w, piece.wide, n / sizeof(SQLWCHAR));
         } else if (binary) {
             buf_hex(&h->cell, (struct str){piece.bytes, n});
         } else {
@@ -142,6 +166,7 @@ static bool read_cell(struct helper *h, SQLUSMALLINT i, bool *null)
             return false;
         }
         if (r == SQL_SUCCESS) {
+            wide_end(&w);
             return true;
         }
     }

@@ -82,6 +82,7 @@ VALUES = [  # SQL, what stands in the file
     ("repeat('x', 65535)", "x" * 65535),
     ("repeat('가', 32767)", "가" * 32767),
     ("repeat('가', 32768) || '😀'", "가" * 32768 + "😀"),
+    ("repeat('가', 32766) || '😀😀'", "가" * 32766 + "😀😀"),
 ]
 ONLY_PQ = [  # where drivers have ways of their own; a query can CAST to text
     ("TIMESTAMPTZ '2026-03-11 09:00:00+09'", "2026-03-11 00:00:00+00"),

@@ -14,21 +14,16 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DARI = os.environ.get("DARI", os.path.join(ROOT, "build/dev/dari"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import DARI, ROOT, Tap  # noqa: E402
+
 VERIFY = os.path.join(ROOT, "deploy/verify-ledger.py")
 SITE = "clinic"
-number = failures = 0
+tap = Tap()
 
 
 def ok(good, name, detail=""):
-    global number, failures
-    number += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
-    if not good and detail:
-        for line in str(detail).splitlines()[-15:]:
-            print("# " + line, flush=True)
+    tap.check(name, good, detail)
 
 
 class Bench:
@@ -474,8 +469,7 @@ def main():
         ok(False, "the test runs to its end", repr(e))
     finally:
         b.close()
-    print(f"1..{number}")
-    return 1 if failures else 0
+    return tap.done()
 
 
 sys.exit(main())

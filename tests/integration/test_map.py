@@ -4,22 +4,18 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import Tap  # noqa: E402
 
 DARI = os.environ.get("DARI", "build/dev/dari")
 CORPUS = os.environ.get("DARI_CORPUS", "../shared/corpus")
 MAPPINGS = "mappings/hl7v2"
 CASES = MAPPINGS + "/cases"
-number = failures = 0
-
-
-def check(name, holds, shown=""):
-    global number, failures
-    number += 1
-    failures += not holds
-    print(("ok" if holds else "not ok"), number, "-", name, flush=True)
-    if not holds:
-        print("#  ", repr(shown)[:600])
+tap = Tap()
+check = tap.check
 
 
 def dari(*args, stdin=b""):
@@ -133,7 +129,7 @@ def corpus():
     files = sorted(glob.glob(CORPUS + "/hl7v2/*.hl7") + glob.glob(CORPUS + "/hl7v2-batch/*.hl7") +
                    glob.glob(CORPUS + "/malformed/*"))
     if not files:
-        check("the corpus # SKIP not here", True)
+        tap.skip("the corpus", "not here")
         return
     status, out, err = dari("--mapping", MAPPINGS, *files)
     lines = [json.loads(line) for line in out.splitlines()]
@@ -149,5 +145,4 @@ parts()
 problems()
 feeds()
 corpus()
-print(f"1..{number}")
-raise SystemExit(failures > 0)
+sys.exit(tap.done())

@@ -6,18 +6,13 @@ import re
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import Tap  # noqa: E402
+
 DARI = os.environ.get("DARI", "build/dev/dari")
 CORPUS = os.environ.get("DARI_CORPUS", "../shared/corpus")
-number = failures = 0
-
-
-def check(name, holds, shown=""):
-    global number, failures
-    number += 1
-    failures += not holds
-    print(("ok" if holds else "not ok"), number, "-", name, flush=True)
-    if not holds:
-        print("#  ", repr(shown)[:600])
+tap = Tap()
+check = tap.check
 
 
 def dari(*args, stdin=b""):
@@ -111,7 +106,7 @@ def simple(text):
 def corpus():
     files = sorted(glob.glob(os.path.join(CORPUS, "hl7v2", "*.hl7")))
     if not files:
-        print(f"ok {number + 1} - the published corpus # SKIP no corpus at {CORPUS}")
+        tap.skip("the published corpus", f"no corpus at {CORPUS}")
         return
     status, out, err = dari(*files)
     wrong, seen = [], set()
@@ -135,4 +130,4 @@ usage()
 lines()
 charsets()
 corpus()
-sys.exit(1 if failures else 0)
+sys.exit(tap.done())

@@ -10,21 +10,14 @@ import tempfile
 import time
 from datetime import datetime, timedelta, timezone
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import ROOT, Tap  # noqa: E402
+
 BUILD = os.path.join(ROOT, "build", os.environ.get("MODE", "dev"))
 DRIVER = os.path.join(BUILD, "tests/integration/segment_driver")
 KST = timezone(timedelta(hours=9))
-count = failures = 0
-
-
-def check(name, got, want):
-    global count, failures
-    count += 1
-    if got == want:
-        print(f"ok {count} - {name}", flush=True)
-    else:
-        failures += 1
-        print(f"not ok {count} - {name}\n# got  {got!r}\n# want {want!r}", flush=True)
+tap = Tap()
+check = tap.equal
 
 
 def kst(text):
@@ -569,8 +562,7 @@ def main():
             test()
         except Exception as e:  # the other tests still run
             check(test.__name__, f"{type(e).__name__}: {e}", "no error")
-    print(f"1..{count}")
-    return 1 if failures else 0
+    return tap.done()
 
 
 tmp = tempfile.mkdtemp(prefix="dari-segment-")

@@ -8,20 +8,15 @@ import sys
 import tempfile
 import threading
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DARI = os.environ.get("DARI", os.path.join(ROOT, "build/dev/dari"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from site_dari import DARI, ROOT, Tap  # noqa: E402
+
 HOME = tempfile.mkdtemp(prefix="dari send ")
-number = failures = 0
+tap = Tap()
 
 
 def ok(good, name, detail=""):
-    global number, failures
-    number += 1
-    failures += not good
-    print(f"{'ok' if good else 'not ok'} {number} - {name}", flush=True)
-    if not good and detail:
-        for line in str(detail).splitlines()[-15:]:
-            print("# " + line, flush=True)
+    tap.check(name, good, detail)
 
 
 def message(control, tail="", end="\r"):
@@ -205,5 +200,4 @@ try:
     mistakes()
 finally:
     shutil.rmtree(HOME)
-print(f"1..{number}")
-sys.exit(failures != 0)
+sys.exit(tap.done())

@@ -14,10 +14,10 @@ CHANGES = {
     "core/intake/intake.c": ("        h->ops->reply(h->adapter, ticket, reply);\n",
                              "        if (ticket) {\n            h->ops->reply(h->adapter, ticket, reply);\n        }\n"),
     # the positive reply leaves, then the group is sent to the database
-    "core/intake/commit.c": ("    run(h, DOING_GROUP, st, &q);\n",
+    "core/intake/commit.c": ("    run(h, alone ? DOING_ALONE : DOING_GROUP, st, &q);\n",
                              "    for (struct job *x = h->flying.first; x; x = x->next) {\n"
-                             "        h->ops->reply(h->adapter, x->ticket, x->reply);\n"
-                             "        x->ticket = NULL;\n    }\n    run(h, DOING_GROUP, st, &q);\n"),
+                             "        if (x->ticket) {\n            h->ops->reply(h->adapter, x->ticket, x->reply);\n        }\n"
+                             "        x->ticket = NULL;\n    }\n    run(h, alone ? DOING_ALONE : DOING_GROUP, st, &q);\n"),
 }
 
 

@@ -29,6 +29,14 @@ struct exchange *exchange_new(struct adapter *a)
     return x;
 }
 
+/* So that what is told to come later does not count any more. */
+static void let_go(struct exchange *x)
+{
+    x->a->held -= x->held;
+    x->held = 0;
+    buf_release(&x->body);
+}
+
 void exchange_free(struct exchange *x)
 {
     *x->prev = x->next;
@@ -41,7 +49,7 @@ void exchange_free(struct exchange *x)
         close(x->fd);
     }
     net_digest_end(&x->digest, NULL);
-    buf_release(&x->body);
+    let_go(x);
     free(x->path);
     free(x->subject);
     free(x);
@@ -117,6 +125,8 @@ static int64_t left_behind(const struct adapter *a)
     return n;
 }
 
+static const char crowded[] = "too many messages are under way: send it again later";
+
 static void begin(struct exchange *x, const struct http_head *h, const char *name)
 {
     const struct http_options *o = x->a->options;
@@ -131,6 +141,8 @@ static void begin(struct exchange *x, const struct http_head *h, const char *nam
             "application/fhir+xml, application/xml, application/json, text/csv, …");
     } else if (x->kind == HTTP_MESSAGE && h->length > o->max_message) {
         answer_problem(x, 413, "the message is larger than this feed takes");
+    } else if (x->kind == HTTP_MESSAGE && h->length > o->max_in_flight - x->a->held) {
+        answer_problem(x, 503, crowded);
     } else if (x->kind == HTTP_FILE && !o->work[0]) {
         answer_problem(x, 415, "this feed takes HL7 v2 messages only: it has no work folder");
     } else if (x->kind == HTTP_FILE && left_behind(x->a) >= o->max_connections) {
@@ -183,13 +195,27 @@ static bool write_all(int fd, struct str bytes)
     return true;
 }
 
+/* One alone always has room; a body in chunks does not say how much it wants. */
+static void keep_piece(struct exchange *x, struct str piece)
+{
+    buf_add(&x->body, piece);
+    if (buf_ok(&x->body)) {
+        x->held += (int64_t)piece.n;
+        x->a->held += (int64_t)piece.n;
+    }
+    if (x->a->held > x->a->options->max_in_flight) {
+        x->failed = true;
+        let_go(x);
+    }
+}
+
 static void on_body(void *context, struct str piece)
 {
     struct exchange *x = context;
     net_digest_add(x->digest, piece);
-    if (x->kind == HTTP_MESSAGE) {
-        buf_add(&x->body, piece);
-    } else if (!x->failed && !write_all(x->fd, piece)) {
+    if (x->kind == HTTP_MESSAGE && !x->failed) {
+        keep_piece(x, piece);
+    } else if (x->kind == HTTP_FILE && !x->failed && !write_all(x->fd, piece)) {
         log_warn("http.work", "error=\"%s\"", strerror(errno));
         x->failed = true;
     }
@@ -226,6 +252,9 @@ static void submit(struct exchange *x)
     if (x->kind == HTTP_MESSAGE) {
         adapter_sender(a->host, x->subject);
         x->submitted = adapter_submit(a->host, buf_str(&x->body), x);
+        if (x->submitted) {
+            buf_release(&x->body); /* the host has copied it */
+        }
     } else {
         snprintf(name, sizeof name, "post %s", clock_text_utc(clock_real(), at));
         const struct adapter_file f = {.path = x->path, .name = name};
@@ -240,7 +269,9 @@ static void on_end(void *context)
     net_digest_end(&x->digest, x->body_digest);
     x->complete = true;
     x->since = clock_mono();
-    if (x->kind == HTTP_MESSAGE && !buf_ok(&x->body)) {
+    if (x->kind == HTTP_MESSAGE && x->failed) {
+        answer_problem(x, 503, crowded);
+    } else if (x->kind == HTTP_MESSAGE && !buf_ok(&x->body)) {
         answer_problem(x, 413, "the message is larger than this feed takes");
     } else if (x->key[0] && idempotency_known(x)) {
         adapter_count(x->a->host, "idempotent", 1);

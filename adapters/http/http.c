@@ -33,6 +33,8 @@ static const struct option_row rows[] = {
     {"max-per-address", OPTION_INT, "64", 1, 65536, AT(max_per_address),
      "connections at a time from one address"},
     {"max-message", OPTION_SIZE, "16m", 1024, GIB, AT(max_message), "largest HL7 v2 message"},
+    {"max-in-flight", OPTION_SIZE, "64m", 1024, 64 * GIB, AT(max_in_flight),
+     "bytes of HL7 v2 messages received and not answered yet; more are told to come later"},
     {"max-body", OPTION_SIZE, "1g", 1024, 1024 * GIB, AT(max_body), "largest body"},
     {"deadline", OPTION_MS, "60s", 100, DAY_MS, AT(deadline_ms),
      "for a whole request to come, from its first byte to its last"},
@@ -61,6 +63,9 @@ static enum err_code usable(const struct http_options *o, struct tls **tls,
     enum err_code rc = make_tls(o, tls, e);
     if (rc == ERR_NONE && o->path[0] != '/') {
         rc = ERR(e, ERR_CONFIG, 0, "path must begin with /");
+    }
+    if (rc == ERR_NONE && o->max_in_flight < o->max_message) {
+        rc = ERR(e, ERR_CONFIG, 0, "max-in-flight must be at least max-message");
     }
     if (rc == ERR_NONE && o->tokens[0]) {
         rc = net_tokens_load(o->tokens, tokens, e);

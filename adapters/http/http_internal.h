@@ -14,7 +14,7 @@ struct http_options {
     const char *path, *work, *tokens;
     bool tls;
     const char *cert, *key, *ca, *crl, *clients;
-    int64_t max_connections, max_per_address, max_message, max_body;
+    int64_t max_connections, max_per_address, max_message, max_in_flight, max_body;
     int64_t deadline_ms, idle_ms, answer_ms, keep_keys_ms, max_keys;
 };
 
@@ -38,14 +38,16 @@ struct exchange {
     enum http_kind kind;
     enum http_voice voice;
     const char *type; /* of the answer */
-    struct buf body;  /* of a message */
+    struct buf body;  /* of a message, until the host has it */
+    int64_t held;     /* its bytes, until it is answered */
     int fd;           /* of a file that is being written, else -1 */
     char *path;
     struct net_digest *digest;
     char *subject;                                 /* of its client's certificate, "" for none */
     char body_digest[NET_DIGEST], key[NET_DIGEST]; /* key "": none was given */
-    bool complete, submitted, failed;              /* failed: it cannot be written */
-    usec since;                                    /* complete; monotonic */
+    bool complete, submitted;
+    bool failed; /* it cannot be written, or there is no room for it */
+    usec since;  /* complete; monotonic */
 };
 
 struct adapter {
@@ -57,6 +59,7 @@ struct adapter {
     struct net_tokens *tokens;
     struct exchange *all, **last; /* the oldest first */
     uint64_t number;              /* of bodies, for their names */
+    int64_t held;                 /* of all messages */
     int64_t keys;                 /* answers kept; counted when they are tidied */
     usec next_tidy;               /* of kept keys; monotonic */
     bool host_full, file_full;    /* no more messages, no other file, before resume() */

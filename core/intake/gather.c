@@ -15,7 +15,7 @@ void gather_after(struct gather *g, usec now, usec took, size_t answered, size_t
         g->skip--;
         return;
     }
-    usec patience = took / 8 < GATHER_MOST_US ? took / 8 : GATHER_MOST_US;
+    usec patience = took / 4 < GATHER_MOST_US ? took / 4 : GATHER_MOST_US;
     g->had = waiting;
     g->expected = answered + waiting < max_group ? answered + waiting : max_group;
     g->until = now + patience;
@@ -27,7 +27,7 @@ bool gather_waits(struct gather *g, usec now, size_t waiting)
         return g->until != 0;
     }
     g->until = 0;
-    bool paid = waiting >= g->expected || waiting > g->had + g->had / 8;
+    bool paid = waiting >= g->expected || waiting > g->had + g->had / 4;
     g->misses = paid ? 0 : g->misses < MOST_MISSES ? g->misses + 1 : MOST_MISSES;
     g->skip = paid ? 0 : 1U << g->misses;
     return false;

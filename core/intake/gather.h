@@ -5,7 +5,7 @@
  * Senders that wait for each reply fall into two halves when a flush is slow: while one half is
  * committed the other one waits, and each of them gets its reply after two flushes. A moment's
  * patience brings them together, and halves the flushes. It must not cost more than it brings: so
- * only after a commit that took long for what was in it, for an eighth of that time at most, and
+ * only after a commit that took long for what was in it, for a quarter of that time at most, and
  * less and less often while nobody comes back in that time.
  */
 #ifndef DARI_INTAKE_GATHER_H
@@ -19,7 +19,7 @@
 enum {
     GATHER_LEAST_US = 1500, /* a commit that took less was no slow flush */
     GATHER_EACH_US = 150,   /* nor one that took less than this for each message */
-    GATHER_MOST_US = 1000
+    GATHER_MOST_US = 2000
 };
 
 struct gather {

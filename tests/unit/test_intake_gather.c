@@ -14,9 +14,9 @@ static void they_come_back(void **state)
     assert_false(gather_waits(&g, 10101, 8)); /* all of them: at once */
     assert_false(gather_waits(&g, 10102, 8)); /* and that was it */
     gather_after(&g, 20000, SLOW, 8, 0, MAX);
-    assert_true(gather_waits(&g, 20000 + SLOW / 8 - 1, 5));
-    assert_false(
-        gather_waits(&g, 20000 + SLOW / 8, 5)); /* no longer than an eighth of the commit */
+    assert_true(gather_waits(&g, 20000 + SLOW / 4 - 1, 5));
+    /* no longer than a quarter of the commit */
+    assert_false(gather_waits(&g, 20000 + SLOW / 4, 5));
     gather_after(&g, 30000, SLOW, 5, 3, MAX);
     assert_true(gather_waits(&g, 30001, 3)); /* it was worth it */
 }
@@ -41,7 +41,7 @@ static void not_for_what_is_quick(void **state)
     assert_false(gather_waits(&g, 10000 + GATHER_MOST_US, 5));
 }
 
-/* Nobody came: two groups begin at once, then four, at last 64; one that comes brings it back. */
+/* Too few came: two groups begin at once, then four, at last 64; enough of them bring it back. */
 static void less_and_less(void **state)
 {
     struct gather g = {0};
@@ -49,7 +49,7 @@ static void less_and_less(void **state)
     for (unsigned skipped = 2; skipped <= 128; skipped *= 2) {
         gather_after(&g, 10000, SLOW, 4, 4, MAX);
         assert_true(gather_waits(&g, 10000, 4));
-        assert_false(gather_waits(&g, 20000, 4));
+        assert_false(gather_waits(&g, 20000, skipped == 8 ? 5 : 4));
         for (unsigned i = 0; i < (skipped < 64 ? skipped : 64); i++) {
             gather_after(&g, 10000, SLOW, 4, 4, MAX);
             assert_false(gather_waits(&g, 10000, 4));
@@ -57,7 +57,7 @@ static void less_and_less(void **state)
     }
     gather_after(&g, 10000, SLOW, 4, 4, MAX);
     assert_true(gather_waits(&g, 10000, 4));
-    assert_false(gather_waits(&g, 20000, 5));
+    assert_false(gather_waits(&g, 20000, 6));
     gather_after(&g, 10000, SLOW, 4, 4, MAX);
     assert_true(gather_waits(&g, 10000, 4));
 }

@@ -1,5 +1,5 @@
 /*
- * Drives core/messaging without the relay, for tests/integration/test_messaging.py.
+ * Drives core/messaging without the relay, for tests/lib/messaging_site.py.
  *
  *     messaging_driver [KEY=VALUE]... append     events from standard input, one JSON object each:
  *                                               {"type", "subject", "time", "data", "test"}

@@ -82,7 +82,7 @@ def groups(tap, s):
 
 def cut_off(tap, s):
     """A sender that still has a file open cuts it off while it is read: no harm to the feed, and the file is put aside."""
-    count, working = 400, os.path.join(s.home, "one/work/working")
+    count, working = 400, os.path.join(s.home, "one", "work", "working")
     before = s.pids()["feed:one"]
     holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, text=True)
     holder.stdin.write("BEGIN; LOCK TABLE dari.message_key IN SHARE MODE;\n")  # no commit goes on

@@ -6,7 +6,8 @@
  * committed the other one waits, and each of them gets its reply after two flushes. A moment's
  * patience brings them together, and halves the flushes. It must not cost more than it brings: so
  * only after a commit that took long for what was in it, for a quarter of that time at most, and
- * less and less often while nobody comes back in that time.
+ * less and less often while too few come back in that time. Meanwhile the loop asks its sockets
+ * again and again: a timer is too coarse for it.
  */
 #ifndef DARI_INTAKE_GATHER_H
 #define DARI_INTAKE_GATHER_H

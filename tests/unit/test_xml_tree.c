@@ -349,12 +349,12 @@ static void corpus(void **state)
     (void)state;
     static const char *const folders[] = {"cda", "fhir-xml", "hl7v2-xml"};
     const char *root = getenv("DARI_CORPUS") ? getenv("DARI_CORPUS") : "../shared/corpus";
-    struct arena *one = arena_new(0);
     size_t read = 0, refused = 0;
     if (!file_exists(root)) {
         printf("# SKIP no corpus at %s\n", root);
         skip();
     }
+    struct arena *one = arena_new(0);
     for (size_t i = 0; i < COUNT(folders); i++) {
         char **files;
         size_t count;

@@ -352,7 +352,7 @@ static void corpus(void **state)
     size_t read = 0, refused = 0;
     if (!file_exists(root)) {
         printf("# SKIP no corpus at %s\n", root);
-        skip();
+        skip(); /* does not come back */
     }
     struct arena *one = arena_new(0);
     for (size_t i = 0; i < COUNT(folders); i++) {

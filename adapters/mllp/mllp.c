@@ -166,8 +166,9 @@ static enum err_code open_listener(struct adapter *a, struct net_loop *loop, str
     if (!a->sweep || !a->rate) {
         return ERR(e, ERR_NOMEM, 0, "no memory for a timer");
     }
-    if (o->reply_to[0] && answers_open(a, e) != ERR_NONE) {
-        return e->code;
+    code = o->reply_to[0] ? answers_open(a, e) : ERR_NONE;
+    if (code != ERR_NONE) {
+        return code;
     }
     struct net_listen_options listen = {.address = o->address,
                                         .port = (int)o->port,

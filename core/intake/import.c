@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/intake/group.h"
 #include "core/intake/import_internal.h"
+#include "core/intake/refused.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -392,7 +393,7 @@ static void closed(struct adapter_host *h, struct import *i, struct db_rows *row
     finish(h, &r);
 }
 
-/* The database refuses a group by itself: one message at a time finds the one it refuses. */
+/* The database refuses what is in a group: one message at a time finds the one it refuses. */
 static void refused_by_database(struct adapter_host *h, struct import *i, const struct err *failed)
 {
     size_t n = i->group.count;
@@ -421,7 +422,7 @@ void import_done(struct adapter_host *h, struct db_rows *rows, const struct err 
 {
     struct import *i = h->import;
     i->asked = false;
-    if (failed && failed->code == ERR_DB && db_async_ready(h->db)) {
+    if (failed && failed->code == ERR_DB && db_async_ready(h->db) && refused_for_itself(h)) {
         refused_by_database(h, i, failed);
         return;
     }

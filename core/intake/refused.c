@@ -12,12 +12,24 @@ static bool class_is(const char *state, const char *class)
     return strncmp(state, class, 2) == 0;
 }
 
+/* Another session of this feed has just committed the same message. */
+static bool is_taken(const char *state)
+{
+    return strcmp(state, "23505") == 0;
+}
+
+bool refused_for_itself(const struct adapter_host *h)
+{
+    const char *state = db_async_state(h->db);
+    return class_is(state, "22") || (class_is(state, "23") && !is_taken(state));
+}
+
 /* One step further: what is tried next is kept, and said. */
 static bool one_more(const struct adapter_host *h, int *doubt)
 {
     const char *state = db_async_state(h->db);
-    bool taken = strcmp(state, "23505") == 0;
-    if (*doubt >= WITHOUT_NAMES || !(class_is(state, "22") || class_is(state, "23"))) {
+    bool taken = is_taken(state);
+    if (*doubt >= WITHOUT_NAMES || !(taken || refused_for_itself(h))) {
         return false;
     }
     ++*doubt;
@@ -61,7 +73,7 @@ bool refused_retry(struct adapter_host *h, struct job *j)
     if (!one_more(h, &j->doubt)) {
         return false;
     }
-    if (strcmp(db_async_state(h->db), "23505") == 0) {
+    if (is_taken(db_async_state(h->db))) {
         return true;
     }
     adapter_count(h, "kept_without_events", 1);

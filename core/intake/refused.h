@@ -12,6 +12,9 @@
 
 #include "core/intake/host.h"
 
+/* Was the last statement refused for what is in it, and not because a disk is full, somebody waits
+ * for somebody, or another session was faster? */
+bool refused_for_itself(const struct adapter_host *h);
 /* The last group, of the one job `j`, was refused: can another attempt be of use? Then the job is
  * as it should be tried. */
 bool refused_retry(struct adapter_host *h, struct job *j);

@@ -80,6 +80,23 @@ def groups(tap, s):
     tap.check("the sum holds", adds_up(b), b)
 
 
+def full_disk(tap, s):
+    """No fault of the file's: it waits, and is read on when there is room."""
+    s.sql("CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.feed IN ('inbox', 'one') THEN "
+          "RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END IF; RETURN NEW; END $$")
+    s.sql("CREATE TRIGGER no_room BEFORE INSERT ON dari.message FOR EACH ROW EXECUTE FUNCTION public.full()")
+    seen = s.text().count("intake.import ")
+    drop(s, "full.hl7", "".join(message(n) for n in range(9000, 9003)))
+    drop(s, "full-one.hl7", "".join(message(n) for n in range(9003, 9004)), "one/inbox")
+    wait_for("an attempt of each", lambda: s.text().count("intake.import ") >= seen + 2)
+    tap.check("a full disk: the file is not refused", all(b["state"] == "reading" for f in ("inbox", "one") for b in batches(s, f)
+                                                           if "full" in b["name"]))
+    s.sql("DROP TRIGGER no_room ON dari.message")
+    for name, feed, count in (("full.hl7", "inbox", 3), ("full-one.hl7", "one", 1)):
+        b = taken(s, name, feed)
+        tap.equal(f"with room again it is taken: {name}", (b["state"], b["mapped"], b["rejected"]), ("taken", count, 0))
+
+
 def cut_off(tap, s):
     """A sender that still has a file open cuts it off while it is read: no harm to the feed, and the file is put aside."""
     count, working = 400, os.path.join(s.home, "one", "work", "working")
@@ -166,6 +183,7 @@ def test(tap):
         status = s.run("status", check=True).stdout
         tap.check("dari status shows the newest files", "long.hl7" in status, status)
         groups(tap, s)
+        full_disk(tap, s)
         cut_off(tap, s)
 
 

@@ -19,7 +19,7 @@
 
 enum {
     GATHER_LEAST_US = 1500, /* a commit that took less was no slow flush */
-    GATHER_EACH_US = 150,   /* nor one that took less than this for each message */
+    GATHER_EACH_US = 220,   /* nor one that took less than this for each message */
     GATHER_MOST_US = 2000
 };
 

@@ -77,13 +77,7 @@ BEGIN
     UPDATE dari.stream AS s SET head = s.head + v_events, ledger = s.ledger + 1
     WHERE s.site = p_site RETURNING s.head - v_events, s.ledger INTO STRICT v_head, v_idx;
 
-    INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no, mapping, test,
-                            data, sealed)
-    SELECT p_site, v_head + u.i, v_day, u.id, u.type, u.subject, u.time, p_at, 'feed:' || p_feed, v_first + u.m - 1,
-           u.mapping, u.test, u.data, u.sealed
-    FROM unnest(e_message, e_ids, e_types, e_subjects, e_times, e_tests, e_mappings, e_data, e_sealed) WITH ORDINALITY
-         AS u(m, id, type, subject, time, test, mapping, data, sealed, i);
-
+    -- Tables in the order in which partitions are added: else the two could wait for each other.
     INSERT INTO dari.message (site, day, no, id, feed, received_at, control_id, type, state, reason, place, mapping,
                               patient, flags, charset, size, first_seq, events, sealed, reply)
     SELECT p_site, v_day, v_first + u.i - 1, u.id, p_feed, p_at, p_label || '#' || u.at, u.type, u.state, u.reason,
@@ -92,6 +86,13 @@ BEGIN
     FROM unnest(m_rows, m_ids, m_types, m_states, m_reasons, m_places, m_mappings, m_patients, m_flags, m_sizes,
                 m_events, m_before, m_sealed) WITH ORDINALITY
          AS u(at, id, type, state, reason, place, mapping, patient, flags, size, events, before, sealed, i);
+
+    INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no, mapping, test,
+                            data, sealed)
+    SELECT p_site, v_head + u.i, v_day, u.id, u.type, u.subject, u.time, p_at, 'feed:' || p_feed, v_first + u.m - 1,
+           u.mapping, u.test, u.data, u.sealed
+    FROM unnest(e_message, e_ids, e_types, e_subjects, e_times, e_tests, e_mappings, e_data, e_sealed) WITH ORDINALITY
+         AS u(m, id, type, subject, time, test, mapping, data, sealed, i);
 
     INSERT INTO dari.batch_group (site, batch, first_row, last_row, day, first_no, last_no)
     VALUES (p_site, p_batch, m_rows[1], m_rows[v_n], v_day, v_first, v_last);

@@ -110,8 +110,8 @@ def changes(tap, s, box):
     b = box.take(text([r[:3] for r in rows], HEADER[:3]))
     tap.equal("a table without a required column is refused as a whole", (b["state"], b["read"]), ("refused", 0))
     tap.check("with what is missing", "appt_date" in b["problem"], b["problem"])
-    tap.check("and lies in the error folder with its reason", any(n.endswith(".problem.txt") for _, _, f in
-              os.walk(os.path.join(s.home, "error")) for n in f))
+    tap.check("and lies in the error folder with its reason", wait_for("its reason", lambda: any(
+              n.endswith(".problem.txt") for _, _, f in os.walk(os.path.join(s.home, "error")) for n in f)))
 
 
 def overtaken(tap, s, box):

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -22,6 +23,7 @@ class Sshd:
 
     def __init__(self, home, password=None):
         self.home, self.port, self.process, self.key, self.password = home, free_port(), None, "one", password
+        self.preloaded = None
         os.makedirs(home)
         for name in ("one", "two", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", self.PASSPHRASE if name == "user" else "", "-C", "test",
@@ -61,7 +63,8 @@ class Sshd:
                                 capture_output=True).stdout.strip()
         if not os.path.exists(self.SHADOW):
             raise RuntimeError("make unit builds " + self.SHADOW)
-        return {"LD_PRELOAD": self.SHADOW, "SHADOW_PASSWORD": hashed}
+        self.preloaded = self.preloaded or tempfile.TemporaryDirectory(prefix="dari-sshd-")
+        return {"LD_PRELOAD": shutil.copy(self.SHADOW, self.preloaded.name), "SHADOW_PASSWORD": hashed}  # a blank would cut it in two
 
     def answers(self):
         if self.process.poll() is not None:

@@ -346,7 +346,9 @@ static void committed(struct adapter_host *h, struct import *i, struct db_rows *
     for (int k = 0; k < n; k++) {
         news |= one_committed(h, i, rows, k, &kept);
     }
-    i->solo -= i->solo > 0;
+    if (i->stage == IMPORT_TELL || i->sent_at > i->position) { /* not only replies of a batch */
+        i->solo -= i->solo > 0;
+    }
     i->bytes[0] = i->bytes[1];
     i->bytes[1] = 0;
     if (i->stage == IMPORT_TELL) {

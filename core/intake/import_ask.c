@@ -1,6 +1,8 @@
 #include "core/intake/import.h"
 #include "core/intake/import_internal.h"
 
+#define READY_FOR USEC_SECOND
+
 static enum err_code args(struct adapter_host *h, struct import *i, struct db_args *q,
                           const struct db_statement **st, struct err *e)
 {
@@ -26,23 +28,32 @@ static enum err_code args(struct adapter_host *h, struct import *i, struct db_ar
     }
 }
 
+/* For what was read ahead; its time is that of its making, and should be about that of its commit.
+ */
+static bool is_ready(const struct import *i)
+{
+    const struct ready *r = &i->ready;
+    return r->is && i->stage == IMPORT_COMMIT && r->from == i->position &&
+           r->count == i->group.count && clock_mono() - r->made < READY_FOR;
+}
+
 bool import_ask(struct adapter_host *h, struct import *i)
 {
     struct db_args q = {0};
     const struct db_statement *st;
     struct err e = {0};
     const struct ready *r = &i->ready;
-    bool ready =
-        r->is && i->stage == IMPORT_COMMIT && r->from == i->position && r->count == i->group.count;
+    bool ready = is_ready(i);
     enum err_code rc = ready ? ERR_NONE : args(h, i, &q, &st, &e);
+    i->ready.is = false;
+    i->sent_at = import_reaches(i, &i->group);
     if (rc == ERR_NONE) {
         h->doing = DOING_IMPORT;
+        i->asked = true; /* its end may come from within the call */
         rc = db_async_run(h->db, ready ? r->statement : st, ready ? &r->args : &q, &e);
     }
-    i->ready.is = false;
-    i->asked = rc == ERR_NONE;
-    i->sent_at = import_reaches(i, &i->group);
-    if (!i->asked) {
+    if (rc != ERR_NONE) {
+        i->asked = false;
         import_again(h, i, &e);
     }
     return i->asked;
@@ -57,6 +68,7 @@ static void make_ready(struct adapter_host *h, struct import *i)
     r->args = (struct db_args){0};
     r->from = i->sent_at;
     r->count = i->ahead.count;
+    r->made = clock_mono();
     r->is = import_commit_args(h, i, &i->ahead, r->from, r->arena, &r->args, &r->statement, &e) ==
             ERR_NONE;
 }

@@ -163,8 +163,9 @@ enum err_code import_close_args(const struct adapter_host *h, const struct impor
     arg_time(q, clock_now());
     arg_z(q, i->refused ? "refused" : "taken");
     arg_z(q, i->refused ? import_problem(i, a) : i->note[0] ? i->note : NULL);
-    arg_i64(q, i->at);
-    arg_i64(q, i->unchanged);
+    /* A refused one may come again, and goes on behind what was committed. */
+    arg_i64(q, i->refused ? i->position : i->at);
+    arg_i64(q, i->refused ? 0 : i->unchanged);
     arg_i64(q, i->source ? source_bytes(i->source) : 0);
     return ERR_NONE;
 }

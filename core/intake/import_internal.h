@@ -63,6 +63,7 @@ struct import {
         struct arena *arena;
         struct db_args args;
         const struct db_statement *statement;
+        usec made;    /* on the monotonic clock */
         int64_t from; /* committed before it */
         size_t count; /* of its messages */
     } ready;

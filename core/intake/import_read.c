@@ -185,7 +185,7 @@ static enum err_code read_part(struct adapter_host *h, struct import *i, struct 
             "parts of a message are joined on a connection, not in a file");
         rc = quarantine(h, j, &why, e);
     }
-    i->at = p.number;
+    i->at = rc == ERR_NONE ? p.number : i->at;
     return rc;
 }
 
@@ -240,7 +240,7 @@ static enum err_code use_row(struct adapter_host *h, struct import *i, struct er
     if (j && row->is == HELD_BAD) {
         rc = quarantine(h, j, &row->problem, e);
     }
-    i->at = row->number;
+    i->at = rc == ERR_NONE ? row->number : i->at;
     return rc;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_FIRST = 200, RETRY_LAST = 5000, CONNECT_MS = 5000, MAX_PREPARED = 16 };
+enum { RETRY_FIRST = 200, RETRY_LAST = 5000, CONNECT_MS = 5000, MAX_PREPARED = 32 };
 
 enum phase {
     PHASE_AWAY,

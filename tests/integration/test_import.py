@@ -97,6 +97,33 @@ def full_disk(tap, s):
         tap.equal(f"with room again it is taken: {name}", (b["state"], b["mapped"], b["rejected"]), ("taken", count, 0))
 
 
+def refuse(s, table, feed, control_id):
+    """The database does not take that message, or its events."""
+    of = "NEW.control_id" if table == "message" else "(SELECT max(control_id) FROM dari.message_key WHERE no = NEW.message_no)"
+    by = "NEW.feed" if table == "message" else "substr(NEW.source, 6)"
+    s.sql(f"CREATE OR REPLACE FUNCTION public.no_{table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {by} = '{feed}' AND {of} = "
+          f"'{control_id}' THEN RAISE EXCEPTION 'refused' USING ERRCODE = 'check_violation'; END IF; RETURN NEW; END $$")
+    s.sql(f"CREATE TRIGGER no_{table} BEFORE INSERT ON dari.{table} FOR EACH ROW EXECUTE FUNCTION public.no_{table}()")
+
+
+def refused_late(tap, s):
+    refuse(s, "event", "inbox", "F009610")
+    drop(s, "late.hl7", "BHS|^~\\&|HIS|HANBIT|||||||B3\r" + "".join(message(n) for n in range(9500, 9620)) + "BTS|120\r")
+    b = taken(s, "late.hl7")
+    tap.equal("a batch whose third group has one that the database refuses", (b["state"], b["read"], b["mapped"], b["rejected"]),
+              ("taken", 120, 119, 1))
+    s.sql("DROP TRIGGER no_event ON dari.event")
+    refuse(s, "message", "one", "F009702")
+    text = "".join(message(n) for n in range(9700, 9705))
+    drop(s, "never.hl7", text, "one/inbox")
+    b = taken(s, "never.hl7", "one")
+    tap.equal("a message that cannot even be kept: the file is refused there", (b["state"], b["read"]), ("refused", 2))
+    s.sql("DROP TRIGGER no_message ON dari.message")
+    drop(s, "never.hl7", text, "one/inbox")
+    b = wait_for("the end of it", lambda: next((x for x in batches(s, "one") if "never" in x["name"] and x["state"] == "taken"), None))
+    tap.equal("given again it goes on behind what was committed, and leaves nothing out", (b["read"], b["mapped"], b["rejected"]), (5, 5, 0))
+
+
 def cut_off(tap, s):
     """A sender that still has a file open cuts it off while it is read: no harm to the feed, and the file is put aside."""
     count, working = 400, os.path.join(s.home, "one", "work", "working")
@@ -184,6 +211,7 @@ def test(tap):
         tap.check("dari status shows the newest files", "long.hl7" in status, status)
         groups(tap, s)
         full_disk(tap, s)
+        refused_late(tap, s)
         cut_off(tap, s)
 
 

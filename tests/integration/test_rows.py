@@ -71,6 +71,8 @@ def tampered(tap, s):
              ("its state", f"UPDATE dari.message SET state = 'ignored' {here}", changed),
              ("its feed", f"UPDATE dari.message SET feed = 'lost' {here}", changed),
              ("its time", f"UPDATE dari.message SET received_at = received_at - interval '1 day' {here}", changed),
+             ("two states changed places", "UPDATE dari.message SET state = CASE state WHEN 'mapped' THEN 'quarantined' ELSE 'mapped' END "
+              "WHERE no >= (SELECT max(no) - 1 FROM dari.message)", changed),
              ("two rows changed places", f"UPDATE dari.message a SET sealed = b.sealed FROM dari.message b WHERE a.no = {no} AND b.no = {no - 1}", changed),
              ("a row is gone", f"DELETE FROM dari.message {here}", missing),
              ("its event says another row of another group", f"UPDATE dari.event SET message_no = {no - GROUP} WHERE message_no = {no}", events),
@@ -91,11 +93,13 @@ def repaired(tap, s):
     b = end(s, "bad.csv")
     tap.equal("one of three is rejected", (b["read"], b["mapped"], b["rejected"]), (3, 2, 1))
     entry = s.one("SELECT body FROM dari.ledger WHERE body LIKE 'rows %' ORDER BY idx DESC LIMIT 1")
-    tap.check("their entry counts them", " mapped=2 ignored=0 rejected=1 " in entry, entry)
+    tap.check("their entry says what became of each", " states=mqm " in entry, entry)
     no = s.one("SELECT max(no) FROM dari.message WHERE state = 'quarantined'")
     tap.check("its place is the row", "row 3" in s.one(f"SELECT place FROM dari.message WHERE no = {no}"))
     s.sql(f"UPDATE dari.message SET state = 'ignored', flags = flags | 4 WHERE no = {no}")  # as reprocessing leaves it
     tap.equal("what was reprocessed may have another state", s.run("ledger", "verify").returncode, 0)
+    put(s, "two.csv", HEADER + row(900011) + "A0900012,00001,홍길동,the day after,예약,내과\n")
+    end(s, "two.csv")
 
 
 def refused(s, sql):

@@ -17,8 +17,9 @@ CREATE TABLE dari.batch_group (
 
 -- A group of rows with their events, in order, and one ledger entry:
 --
---   rows site=… feed=… batch=N messages=FIRST-LAST digest=… mapped=N ignored=N rejected=N events=FIRST-LAST
---   eventsdigest=… at=… idx=…
+--   rows site=… feed=… batch=N messages=FIRST-LAST digest=… states=… events=FIRST-LAST eventsdigest=… at=… idx=…
+--
+-- states: a letter for each message, m(apped), i(gnored) or q(uarantined).
 --
 -- p_label: a row's control id is LABEL#ROW. p_from: how far the file was committed before; p_reach, p_bytes: how far
 -- it will be, p_unchanged rows among them. p_digest: SHA-256 over id and digest of each message, p_events_digest over
@@ -100,8 +101,9 @@ BEGIN
     INSERT INTO dari.ledger (site, idx, day, body)
     VALUES (p_site, v_idx, v_day,
             'rows site=' || p_site || ' feed=' || p_feed || ' batch=' || p_batch || ' messages=' || v_first || '-' || v_last
-            || ' digest=' || p_digest || ' mapped=' || p_tally[1] || ' ignored=' || p_tally[2]
-            || ' rejected=' || p_tally[3] || ' events='
+            || ' digest=' || p_digest || ' states='
+            || (SELECT string_agg(left(u.state, 1), '' ORDER BY u.i) FROM unnest(m_states) WITH ORDINALITY AS u(state, i))
+            || ' events='
             || CASE WHEN v_events > 0 THEN (v_head + 1) || '-' || (v_head + v_events) ELSE '-' END
             || ' eventsdigest=' || p_events_digest || ' at=' || dari.instant(p_at) || ' idx=' || v_idx);
 

@@ -38,7 +38,7 @@ struct adapter_host {
     int count;
     int room;                      /* how many more it takes */
     enum adapter_outcome outcomes; /* of each */
-    void *ticket;
+    void *ticket; /* of the file that is not answered yet */
     char next_mark[100];
     bool has_mark;
     struct net_timer *answer;
@@ -81,7 +81,9 @@ static inline void answer(void *ctx)
     if (h->outcomes == ADAPTER_TAKEN && h->has_mark) {
         snprintf(h->mark, sizeof h->mark, "%s", h->next_mark);
     }
-    adapter_sql.finished(h->adapter, h->ticket, &r);
+    void *ticket = h->ticket;
+    h->ticket = NULL;
+    adapter_sql.finished(h->adapter, ticket, &r);
 }
 
 void adapter_count(struct adapter_host *h, const char *counter, int64_t by)
@@ -160,6 +162,7 @@ static inline void start(struct adapter_host *h)
 {
     struct err e = {0};
     net_timer_set(h->answer, -1); /* a host that ended answers nobody */
+    h->ticket = NULL;
     if (adapter_sql.start(h, h->loop, h->options, &h->adapter, &e) != ERR_NONE) {
         fail_msg("start: %s", e.msg);
     }
@@ -181,6 +184,13 @@ static inline bool two_files(void *ctx)
 {
     struct adapter_host *h = ctx;
     return h->count >= 2;
+}
+
+/* The host has answered what it was given last. */
+static inline bool answered(void *ctx)
+{
+    struct adapter_host *h = ctx;
+    return !h->ticket;
 }
 
 static int goal;

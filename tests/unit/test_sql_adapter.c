@@ -32,6 +32,7 @@ static void a_mark_goes_on_from_where_it_was(void **state)
     does("well", 5);
     run_until(h->loop, two_files, h);
     assert_string_equal(h->files[1], "ID,name\n4,row 4\n5,row 5\n");
+    run_until(h->loop, answered, h);
     start_again(h);
     does("well", 6);
     h->count = 0;

@@ -61,7 +61,8 @@ enum adapter_outcome {
     ADAPTER_TAKEN,   /* read to its end; messages of it may have gone to quarantine (rejected) */
     ADAPTER_KNOWN,   /* the same content was taken before */
     ADAPTER_REFUSED, /* cannot be read as a whole: `problem` says why and where */
-    ADAPTER_RETRY    /* the host cannot go on with it now (shutting down): submit it again */
+    ADAPTER_RETRY    /* the host cannot go on with it now (shutting down, or out of descriptors):
+                        submit it    again */
 };
 
 /* What became of a file. read = mapped + ignored + unchanged + rejected + duplicates, in messages:

@@ -5,6 +5,7 @@
 #include "core/intake/import_internal.h"
 #include "core/intake/refused.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -72,6 +73,12 @@ void import_refuse(struct import *i, const struct err *why)
     i->stage = IMPORT_CLOSE;
 }
 
+/* We are out of something; the file is as good as any. */
+static bool is_ours(int why)
+{
+    return why == EMFILE || why == ENFILE || why == ENOMEM;
+}
+
 bool adapter_submit_file(struct adapter_host *h, const struct adapter_file *f, void *ticket)
 {
     struct stat st;
@@ -81,11 +88,12 @@ bool adapter_submit_file(struct adapter_host *h, const struct adapter_file *f, v
         return false;
     }
     i->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int why = i->fd < 0 ? errno : 0;
     if (i->fd >= 0 && fstat(i->fd, &st) == 0 && S_ISREG(st.st_mode)) {
         i->size = st.st_size;
     } else {
         struct err e;
-        ERR(&e, ERR_IO, 0, "the file cannot be opened");
+        ERR(&e, is_ours(why) ? ERR_NOMEM : ERR_IO, 0, "the file cannot be opened");
         import_refuse(i, &e);
     }
     i->hash = sha256_begin();
@@ -103,6 +111,7 @@ static void finish(struct adapter_host *h, struct adapter_result *result)
              h->s.feed, i->no,
              result->outcome == ADAPTER_TAKEN   ? "taken"
              : result->outcome == ADAPTER_KNOWN ? "known"
+             : result->outcome == ADAPTER_RETRY ? "again-later"
                                                 : "refused",
              result->read, result->events);
     h->ops->finished(h->adapter, i->ticket, result);
@@ -116,8 +125,10 @@ static void finish(struct adapter_host *h, struct adapter_result *result)
 /* It cannot even be read: the database does not get to know it. */
 static void finish_unopened(struct adapter_host *h, struct import *i)
 {
-    struct adapter_result r = {.outcome = ADAPTER_REFUSED, .problem = str_of(i->problem.msg)};
-    log_err(LOG_WARN_, "intake.refused-file", &i->problem);
+    bool ours = i->problem.code == ERR_NOMEM;
+    struct adapter_result r = {.outcome = ours ? ADAPTER_RETRY : ADAPTER_REFUSED,
+                               .problem = str_of(i->problem.msg)};
+    log_err(LOG_WARN_, ours ? "intake.file-later" : "intake.refused-file", &i->problem);
     finish(h, &r);
 }
 

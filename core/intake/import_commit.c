@@ -7,10 +7,16 @@ DB_STATEMENT(
     "WHERE k.site = $1 AND k.feed = $2 AND EXISTS (SELECT 1 FROM dari.snapshot s "
     "WHERE s.site = $1 AND s.feed = $2)) FROM dari.batch_open($1, $2, $3, $4, $5, $6, $7, $8)");
 
-/* `state` is negative for a message that an earlier attempt committed: only its reply is wanted. */
+/*
+ * A condition that depends on no row is looked at before any row is asked for: the file is locked
+ * first and the stream behind it, as everywhere (core/store/README.md).
+ * `state` is negative for a message that an earlier attempt committed: only its reply is
+ * wanted.
+ */
 DB_STATEMENT(
     import_commit,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL " WHERE "
+    "(SELECT b.no FROM dari.batch b WHERE b.site = $1 AND b.no = $16 FOR UPDATE) IS NOT NULL), "
     "j AS (SELECT CASE WHEN g.outcome = 1 THEN 3 WHEN g.outcome = 2 AND g.reply IS NOT NULL THEN 2 "
     "ELSE u.state END AS state, u.events FROM g JOIN unnest($14::bigint[], $15::bigint[]) "
     "WITH ORDINALITY AS u(state, events, ord) ON u.ord = g.ord WHERE u.state >= 0), "
@@ -28,7 +34,8 @@ DB_STATEMENT(
 /* Of rows that are gone: they were not read, and are forgotten. */
 DB_STATEMENT(
     import_tell,
-    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL "), "
+    "WITH g AS MATERIALIZED (SELECT ord, outcome, no, reply FROM " GROUP_CALL " WHERE "
+    "(SELECT b.no FROM dari.batch b WHERE b.site = $1 AND b.no = $15 FOR UPDATE) IS NOT NULL), "
     "c AS (SELECT count(*) AS gone, coalesce(sum(events) FILTER (WHERE outcome <> 1), 0) AS events "
     "FROM g JOIN unnest($14::bigint[]) WITH ORDINALITY AS u(events, ord) USING (ord)), "
     "b AS (UPDATE dari.batch AS b SET gone = b.gone + c.gone, events = b.events + c.events, "

@@ -21,8 +21,7 @@ DB_STATEMENT(
     "ignored = ignored + ($5 = 'ignored')::int - ($4 = 'ignored')::int, "
     "quarantined = quarantined + ($5 = 'quarantined')::int - ($4 = 'quarantined')::int, "
     "events = events + $6::bigint WHERE site = $1 AND feed = $2 AND day = $3");
-/* Before the stream, as dari.commit_rows does. What is not a row (import_commit) is locked behind
- * it: the two may then wait for each other, and PostgreSQL ends one. */
+/* The file first and the stream behind it, as everywhere (core/store/README.md). */
 #define OF_BATCH "WHERE site = $1 AND feed = $2 AND digest BETWEEN $3 AND $4 AND turn = $5::int"
 DB_STATEMENT(reprocess_lock, "SELECT no FROM dari.batch " OF_BATCH " FOR UPDATE");
 /* Rows that are gone were not read. */

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Rows that a file brought and that were rejected: found by their file, reprocessed after a repair, and the file's sum follows."""
+import contextlib
 import json
 import os
 import subprocess
@@ -117,24 +118,53 @@ def repaired(tap, s, one):
     tap.equal("the ledger verifies", s.run("ledger", "verify").returncode, 0)
 
 
-def beside_a_reader(tap, s, one):
-    """A file's row is locked before the stream, as those do who read it: no two wait for each other."""
-    s.sql("CREATE TABLE public.go (x int)")
-    holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, text=True)
-    holder.stdin.write(f"BEGIN; UPDATE dari.batch SET bytes = bytes WHERE no = {one['batch']};\nINSERT INTO public.go VALUES (1);\n")
+@contextlib.contextmanager
+def held(s, lock):
+    """Somebody has that lock."""
+    s.sql("DROP TABLE IF EXISTS public.go; CREATE TABLE public.go (x int)")
+    holder = subprocess.Popen(["psql", s.conninfo(), "-qX"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    holder.stdin.write(f"BEGIN; {lock};\nINSERT INTO public.go VALUES (1);\n")
     holder.stdin.flush()
     wait_for("the lock", lambda: s.one("SELECT count(*) FROM pg_locks WHERE relation = 'public.go'::regclass") != "0")
-    work = subprocess.Popen([DARI, "message", "reprocess", "--batch", str(one["batch"])], env=s.env, stdout=subprocess.PIPE, text=True)
-    wait_for("the wait", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%dari.batch%'") != "0")
-    try:
-        free = s.one("SELECT head >= 0 FROM dari.stream FOR UPDATE NOWAIT")
-    except RuntimeError as e:
-        free = str(e)
-    tap.equal("while it waits for the file it does not hold the stream", free, "t")
+    yield
     holder.stdin.write("ROLLBACK;\n")
     holder.stdin.close()
     holder.wait(30)
+
+
+def free(s, row):
+    try:
+        return s.one(f"SELECT true FROM {row} FOR UPDATE NOWAIT") == "t"
+    except RuntimeError as e:
+        if "could not obtain lock" not in str(e):
+            raise
+        return False
+
+
+def waits(s, query):
+    return wait_for("the wait", lambda: s.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%" + query +
+                                              "%' AND pid <> pg_backend_pid()") != "0")
+
+
+def order_of_locks(tap, s, one):
+    """A file's row first, the stream behind it, counts behind that, whoever it is: no two wait for each other."""
+    stream = "dari.stream"
+    with held(s, f"UPDATE dari.batch SET bytes = bytes WHERE no = {one['batch']}"):
+        work = subprocess.Popen([DARI, "message", "reprocess", "--batch", str(one["batch"])], env=s.env, stdout=subprocess.PIPE, text=True)
+        waits(s, "dari.batch")
+        tap.check("reprocess: while it waits for the file it does not hold the stream", free(s, stream))
     tap.check("and then goes on", "mapped → mapped" in work.communicate(timeout=60)[0])
+    with held(s, "LOCK dari.message_key IN EXCLUSIVE MODE"):
+        put(s, "hl7", "two.hl7", HL7.replace("|H1|", "|H2|"))
+        waits(s, "dari.commit_group")
+        tap.check("HL7 in a file: the file is held before anything else", not free(s, "dari.batch WHERE name = 'two.hl7'"))
+    wait_for("the file", lambda: batch(s, "two.hl7").get("state") == "taken")
+    with held(s, "SELECT FROM dari.stream FOR UPDATE"):
+        put(s, "hl7", "none.hl7", "BHS|^~\\&|HIS|HANBIT|||||||B1\rBTS|0\r")
+        waits(s, "dari.batch_close")
+        tap.check("the end of a file: while it waits for the stream it holds no counts",
+                  free(s, "dari.feed_count WHERE feed = 'hl7'"))
+    wait_for("the empty file", lambda: batch(s, "none.hl7").get("state") == "taken")
 
 
 def beside_the_snapshot(tap, s):
@@ -205,7 +235,7 @@ def test(tap):
         by_file(tap, s, one, two)
         own_ids(tap, s)
         repaired(tap, s, one)
-        beside_a_reader(tap, s, one)
+        order_of_locks(tap, s, one)
         beside_the_snapshot(tap, s)
         another_key(tap, s)
 

@@ -38,7 +38,7 @@ struct adapter_host {
     int count;
     int room;                      /* how many more it takes */
     enum adapter_outcome outcomes; /* of each */
-    void *ticket; /* of the file that is not answered yet */
+    void *ticket;                  /* of the file that is not answered yet */
     char next_mark[100];
     bool has_mark;
     struct net_timer *answer;

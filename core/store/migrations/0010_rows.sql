@@ -129,3 +129,24 @@ LANGUAGE sql STABLE AS $$
     JOIN dari.message m ON m.site = p_site AND m.day = g.day AND m.no BETWEEN g.first_no AND g.last_no
     WHERE m.control_id = p_control_id
 $$;
+
+-- The locks in the order of dari.commit_rows: file, stream, counts.
+CREATE OR REPLACE FUNCTION dari.batch_close(p_site text, p_no bigint, p_at timestamptz, p_state text, p_problem text,
+                                            p_position bigint, p_unchanged bigint, p_bytes bigint)
+RETURNS TABLE (read bigint, mapped bigint, ignored bigint, unchanged bigint, rejected bigint, duplicates bigint,
+               events bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    b dari.batch;
+BEGIN
+    UPDATE dari.batch x
+    SET state = p_state, problem = p_problem, position = greatest(x.position, p_position), read = x.read + p_unchanged,
+        unchanged = x.unchanged + p_unchanged, bytes = p_bytes, last_at = p_at
+    WHERE x.site = p_site AND x.no = p_no RETURNING * INTO STRICT b;
+    PERFORM dari.ledger_append(p_site, p_at,
+        'batch site=' || p_site || ' feed=' || b.feed || ' batch=' || p_no || ' state=' || p_state
+        || ' read=' || b.read || ' mapped=' || b.mapped || ' ignored=' || b.ignored || ' unchanged=' || b.unchanged
+        || ' rejected=' || b.rejected || ' duplicates=' || b.duplicates || ' gone=' || b.gone || ' events=' || b.events);
+    PERFORM dari.feed_heard(p_site, b.feed, p_at);
+    RETURN QUERY SELECT b.read, b.mapped, b.ignored, b.unchanged, b.rejected, b.duplicates, b.events;
+END $$;

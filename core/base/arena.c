@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 16 * 1024 };
+/* Most rows of a table fit into the first block, most messages into the second. */
+enum { FIRST = 4000, BLOCK = 16 * 1024 };
 
 struct block {
     struct block *next;
@@ -44,7 +45,7 @@ struct arena *arena_new(size_t limit)
         return NULL;
     }
     a->limit = limit;
-    a->head = block_new(BLOCK);
+    a->head = block_new(FIRST);
     if (!a->head) {
         free(a);
         return NULL;
@@ -64,14 +65,16 @@ static void run_defers(struct arena *a)
 void arena_reset(struct arena *a)
 {
     run_defers(a);
-    struct block *b = a->head;
-    while (b->next) {
-        struct block *next = b->next;
-        free(b);
-        b = next;
+    struct block *kept = NULL; /* the largest, but for those of one large object */
+    for (struct block *b = a->head, *next; b; b = next) {
+        next = b->next;
+        bool better = b->size <= BLOCK && (!kept || b->size > kept->size);
+        free(better ? kept : b);
+        kept = better ? b : kept;
     }
-    b->used = 0;
-    a->head = b;
+    kept->next = NULL;
+    kept->used = 0;
+    a->head = kept;
     a->total = 0;
 }
 

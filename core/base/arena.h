@@ -17,7 +17,7 @@ struct arena;
 struct arena *arena_new(size_t limit);
 void arena_free(struct arena **a);
 
-/* Runs the callbacks, keeps the first block. */
+/* Runs the callbacks, keeps one block of usual size. */
 void arena_reset(struct arena *a);
 size_t arena_used(const struct arena *a);
 

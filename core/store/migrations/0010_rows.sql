@@ -84,16 +84,19 @@ BEGIN
     SELECT p_site, v_day, v_first + u.i - 1, u.id, p_feed, p_at, p_label || '#' || u.at, u.type, u.state, u.reason,
            u.place, u.mapping, u.patient, u.flags::int, 'utf-8', u.size::int,
            CASE WHEN u.events > 0 THEN v_head + u.before + 1 END, u.events::int, u.sealed, ''
-    FROM unnest(m_rows, m_ids, m_types, m_states, m_reasons, m_places, m_mappings, m_patients, m_flags, m_sizes,
-                m_events, m_before, m_sealed) WITH ORDINALITY
-         AS u(at, id, type, state, reason, place, mapping, patient, flags, size, events, before, sealed, i);
+    FROM (SELECT unnest(m_rows) AS at, unnest(m_ids) AS id, unnest(m_types) AS type, unnest(m_states) AS state,
+                 unnest(m_reasons) AS reason, unnest(m_places) AS place, unnest(m_mappings) AS mapping,
+                 unnest(m_patients) AS patient, unnest(m_flags) AS flags, unnest(m_sizes) AS size,
+                 unnest(m_events) AS events, unnest(m_before) AS before, unnest(m_sealed) AS sealed,
+                 generate_series(1, v_n) AS i) AS u;
 
     INSERT INTO dari.event (site, seq, day, id, type, subject, time, recorded_at, source, message_no, mapping, test,
                             data, sealed)
     SELECT p_site, v_head + u.i, v_day, u.id, u.type, u.subject, u.time, p_at, 'feed:' || p_feed, v_first + u.m - 1,
            u.mapping, u.test, u.data, u.sealed
-    FROM unnest(e_message, e_ids, e_types, e_subjects, e_times, e_tests, e_mappings, e_data, e_sealed) WITH ORDINALITY
-         AS u(m, id, type, subject, time, test, mapping, data, sealed, i);
+    FROM (SELECT unnest(e_message) AS m, unnest(e_ids) AS id, unnest(e_types) AS type, unnest(e_subjects) AS subject,
+                 unnest(e_times) AS time, unnest(e_tests) AS test, unnest(e_mappings) AS mapping, unnest(e_data) AS data,
+                 unnest(e_sealed) AS sealed, generate_series(1, v_events) AS i) AS u;
 
     INSERT INTO dari.batch_group (site, batch, first_row, last_row, day, first_no, last_no)
     VALUES (p_site, p_batch, m_rows[1], m_rows[v_n], v_day, v_first, v_last);

@@ -71,7 +71,7 @@ FAKES := $(patsubst %.c,$B/%.so,$(sort $(wildcard tests/drivers/*.c)))
 $(FAKES): $B/%.so: %.c $B/.flags
 	@mkdir -p $(@D); echo "  LD  $@"; $(CC) $(filter-out -fsanitize=% -Wmissing-prototypes,$(ALL)) -fPIC -shared -o $@ $<
 
-$(UNIT): $B/%: $B/%.o $(TLIB) $B/libdari.a
+$(UNIT): $B/%: $B/%.o $(TLIB) $B/libdari.a | $(FAKES)
 	@echo "  LD  $@"; $(CC) $(LINK) -o $@ $^ -lcmocka $(LIBS)
 
 # Fuzz targets: libFuzzer with clang (MODE=fuzz CC=clang); in other modes they replay files.
@@ -102,7 +102,7 @@ bench:
 	@$(MAKE) MODE=release bench-programs
 	@/usr/bin/python3 tests/bench/run.py $(HOW)
 
-unit: $(UNIT) $(FAKES)
+unit: $(UNIT)
 fuzz: $(FUZZ)
 drivers: $(DRIVER)
 

@@ -26,8 +26,9 @@ static const char help[] =
     "\n"
     "All but list are recorded in the ledger; a pause survives a restart.\n";
 
-DB_STATEMENT(feed_reading, "SELECT no FROM dari.batch WHERE site = $1 AND feed = $2 "
-                           "AND state = 'reading' ORDER BY no DESC LIMIT 1");
+/* Only the newest can be on its way: an older one was left in the middle, and another file came. */
+DB_STATEMENT(feed_newest, "SELECT no, state FROM dari.batch WHERE site = $1 AND feed = $2 "
+                          "ORDER BY no DESC LIMIT 1");
 DB_STATEMENT(feed_forget, "WITH s AS (DELETE FROM dari.snapshot WHERE site = $1 AND feed = $2 "
                           "RETURNING 1), k AS (DELETE FROM dari.snapshot_key WHERE site = $1 AND "
                           "feed = $2) SELECT count(*) FROM s");
@@ -137,39 +138,54 @@ static enum err_code nothing_is_read(struct session *s, const char *feed, struct
     struct db_rows *r;
     arg_z(&q, s->config->site);
     arg_z(&q, feed);
-    enum err_code code = db_run(s->db, s->arena, &feed_reading, &q, &r, e);
-    return code == ERR_NONE && db_count(r)
+    enum err_code code = db_run(s->db, s->arena, &feed_newest, &q, &r, e);
+    return code == ERR_NONE && db_count(r) && str_is(db_str(r, 0, 1), "reading")
                ? ERR(e, ERR_REFUSED, 0, "batch %s of feed %s is being read: wait for its end",
                      db_z(r, 0, 0), feed)
                : code;
 }
 
-static enum err_code forget_rows(struct session *s, const char *feed, struct err *e)
+/* In one transaction, whose entry in the ledger comes last, as everywhere (core/store/README.md). */
+static enum err_code forget_and_record(struct session *s, const char *feed, int64_t *count,
+                                       struct err *e)
 {
-    const struct config_feed *f = configured(s, feed, e);
     const char *details = arena_printf(s->arena, "feed=%s", feed);
     struct db_args q = {0};
     struct db_rows *r;
-    if (!f || !details) {
-        return f ? ERR(e, ERR_NOMEM, 0, "no memory") : ERR_NOTFOUND;
-    }
-    if (!f->snapshot) {
-        return ERR(e, ERR_REFUSED, 0, "feed %s has not rows=\"snapshot\"", feed);
-    }
-    enum err_code code = nothing_is_read(s, feed, e);
-    if (code == ERR_NONE) {
-        code = operator_record(s->db, s->arena, s->config->site, "feed.forget-rows", details, e);
-    }
     arg_z(&q, s->config->site);
     arg_z(&q, feed);
+    enum err_code code = details ? nothing_is_read(s, feed, e) : ERR(e, ERR_NOMEM, 0, "no memory");
     if (code == ERR_NONE) {
         code = db_run(s->db, s->arena, &feed_forget, &q, &r, e);
     }
     if (code == ERR_NONE) {
-        printf("%" PRId64 " rows of feed %s are forgotten: each row of its next file is new\n",
-               db_i64(r, 0, 0), feed);
+        *count = db_i64(r, 0, 0);
+        code = operator_record(s->db, s->arena, s->config->site, "feed.forget-rows", details, e);
     }
-    return code;
+    return code == ERR_NONE ? db_commit(s->db, e) : code;
+}
+
+static enum err_code forget_rows(struct session *s, const char *feed, struct err *e)
+{
+    const struct config_feed *f = configured(s, feed, e);
+    int64_t count = 0;
+    if (!f) {
+        return ERR_NOTFOUND;
+    }
+    if (!f->snapshot) {
+        return ERR(e, ERR_REFUSED, 0, "feed %s has not rows=\"snapshot\"", feed);
+    }
+    enum err_code code = db_begin(s->db, e);
+    if (code == ERR_NONE) {
+        code = forget_and_record(s, feed, &count, e);
+    }
+    if (code != ERR_NONE) {
+        db_rollback(s->db);
+        return code;
+    }
+    printf("%" PRId64 " rows of feed %s are forgotten: each row of its next file is new\n", count,
+           feed);
+    return ERR_NONE;
 }
 
 static enum err_code set_paused(struct session *s, const char *feed, bool paused, struct err *e)

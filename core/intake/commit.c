@@ -241,6 +241,7 @@ static void part_found(struct adapter_host *h, struct db_rows *rows)
     }
     if (code == ERR_NONE) {
         h->doing = j->spooled ? DOING_DRAIN : DOING_GROUP;
+        h->began = clock_mono();
         code = db_async_run(h->db, st, &q, &e);
     }
     if (code != ERR_NONE && j->spooled) {

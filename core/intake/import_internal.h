@@ -73,9 +73,8 @@ struct import {
 
     /* Of a snapshot: a chunk of rows, from `held_next` on not used up. */
     struct snapshot snapshot;
-    const char
-        *key_before; /* by which columns its rows are told apart: known until now, or NULL; */
-    const char *key; /* and in this file */
+    /* By which columns its rows are told apart: known until now, or NULL; and in this file. */
+    const char *key_before, *key;
     struct arena *chunk;
     struct held *held;
     size_t held_count, held_next;

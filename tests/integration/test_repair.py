@@ -208,6 +208,13 @@ def another_key(tap, s):
     out = s.run("feed", "forget-rows", "snap")
     tap.check("not while a file is being read", out.returncode == 1 and "is being read" in out.stderr, out.stderr)
     s.sql("UPDATE dari.batch SET state = 'refused' WHERE name LIKE '%key.csv'")
+    # One that was left in the middle, and whose file somebody took away, must not be waited for.
+    s.sql("UPDATE dari.batch SET state = 'reading' WHERE name LIKE '%snap-2.csv'")
+    s.sql("ALTER TABLE dari.ledger ADD CONSTRAINT full_disk CHECK (body NOT LIKE '%forget-rows%')")
+    out = s.run("feed", "forget-rows", "snap")
+    tap.equal("what the ledger cannot take does not happen", (out.returncode, s.one("SELECT count(*) FROM dari.snapshot WHERE feed = 'snap'")),
+              (1, str(before)))
+    s.sql("ALTER TABLE dari.ledger DROP CONSTRAINT full_disk")
     out = s.run("feed", "forget-rows", "snap")
     tap.check("forgotten by hand", out.returncode == 0 and f"{before} rows of feed snap are forgotten" in out.stdout, out.stdout + out.stderr)
     tap.check("which the ledger knows", s.one("SELECT count(*) FROM dari.ledger WHERE body LIKE '%action=feed.forget-rows feed=snap%'") == "1")

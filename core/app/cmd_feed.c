@@ -145,7 +145,8 @@ static enum err_code nothing_is_read(struct session *s, const char *feed, struct
                : code;
 }
 
-/* In one transaction, whose entry in the ledger comes last, as everywhere (core/store/README.md). */
+/* In one transaction, whose entry in the ledger comes last, as everywhere (core/store/README.md).
+ */
 static enum err_code forget_and_record(struct session *s, const char *feed, int64_t *count,
                                        struct err *e)
 {

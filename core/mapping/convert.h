@@ -92,6 +92,12 @@ struct sheet_hints {
 };
 enum err_code sheet_time_parse(struct str in, const struct sheet_hints *hints, struct hl7_time *out,
                                struct err *e);
+/* Its parts. A moment as one person writes it: not what two columns make when they are joined. */
+enum { SHEET_NO_YEAR = 1900 }; /* days up to then are what databases put times of day on */
+enum err_code sheet_moment(struct str in, const struct sheet_hints *hints, struct hl7_time *out,
+                           struct err *e);
+/* Days since 1899-12-30, as spreadsheets count; 46092.375 is nine o'clock. */
+bool sheet_serial(struct str in, struct hl7_time *t);
 /* In won; a bare number counts 만원 when `ten_thousands`. */
 enum err_code sheet_amount(struct str in, bool ten_thousands, int64_t *out, struct err *e);
 enum err_code sheet_minutes(struct str in, int64_t *out, struct err *e);

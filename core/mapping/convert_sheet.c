@@ -218,40 +218,6 @@ static bool read_clock(struct cursor *c, struct hl7_time *t)
     return true;
 }
 
-/* Days since 1899-12-30, as spreadsheets count; 46092.375 is nine o'clock. */
-static bool read_serial(struct str in, struct hl7_time *t)
-{
-    int32_t day = 0;
-    int64_t part = 0, scale = 1;
-    if (in.n < 5 || (in.n > 5 && (in.p[5] != '.' || in.n > 16))) {
-        return false;
-    }
-    for (size_t i = 0; i < in.n; i++) {
-        if (i != 5 && !is_digit(in.p[i])) {
-            return false;
-        }
-        if (i < 5) {
-            day = day * 10 + (in.p[i] - '0');
-        } else if (i > 5) {
-            part = part * 10 + (in.p[i] - '0');
-            scale *= 10;
-        }
-    }
-    if (day < 10000 || day > 79999) { /* 1927 to 2119: nothing else is meant by five digits */
-        return false;
-    }
-    *t = (struct hl7_time){.precision = PRECISION_DAY};
-    day_civil(day - 25569, &t->at);
-    int64_t seconds = (part * 86400 + scale / 2) / scale;
-    if (in.n > 6 && seconds < 86400) {
-        t->at.hour = (int)(seconds / 3600);
-        t->at.minute = (int)(seconds / 60 % 60);
-        t->at.second = (int)(seconds % 60);
-        t->precision = PRECISION_SECOND;
-    }
-    return true;
-}
-
 static bool all_digits(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -283,10 +249,10 @@ static bool rest_is_whole(const struct cursor *c, const struct sheet_hints *hint
     struct str text = {rest.s + rest.i, rest.n - rest.i};
     if (hl7_time_parse(text, &t, NULL) == ERR_NONE && t.precision > PRECISION_DAY && text.n > 10) {
         *out = t;
-        return true;
+        return t.at.year > SHEET_NO_YEAR;
     }
     if (read_date(&rest, hints, &t) != FORM_DATE || t.precision != PRECISION_DAY ||
-        !read_clock(&rest, &t)) {
+        !read_clock(&rest, &t) || t.at.year <= SHEET_NO_YEAR) {
         return false;
     }
     blanks(&rest);
@@ -315,13 +281,13 @@ static enum form read_day(struct cursor *c, bool six, const struct sheet_hints *
     return FORM_DATE;
 }
 
-enum err_code sheet_time_parse(struct str in, const struct sheet_hints *hints, struct hl7_time *out,
-                               struct err *e)
+enum err_code sheet_moment(struct str in, const struct sheet_hints *hints, struct hl7_time *out,
+                           struct err *e)
 {
     struct hl7_time t = {.at = {.month = 1, .day = 1}};
     struct cursor c;
     in = str_trim(in);
-    if (read_serial(in, &t)) {
+    if (sheet_serial(in, &t)) {
         *out = t;
         return ERR_NONE;
     }

@@ -73,7 +73,8 @@ static bool midnight(const struct hl7_time *t)
 
 /*
  * The second column: a clock, the part of a day that a spreadsheet counts in (0.375), or a whole
- * moment. Databases without a type for times keep them on a day of 1899 or 1900, which is not meant.
+ * moment. Databases without a type for times keep them on a day of 1899 or 1900, which is not
+ * meant.
  */
 static bool add_clock(struct str in, const struct sheet_hints *hints, struct hl7_time *t)
 {

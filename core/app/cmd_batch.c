@@ -45,7 +45,7 @@ int cmd_batch(int argc, char **argv)
         return status;
     }
     if (left != 1 || strcmp(argv[1], "list") != 0) {
-        return command_usage("batch", "say list; see dari batch --help");
+        return command_usage("batch", "say list");
     }
     if (!known_state(f.state)) {
         return command_usage("batch", "--state is reading, taken or refused");

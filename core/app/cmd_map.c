@@ -31,7 +31,7 @@ static const char help[] =
     "                    -1: none, columns are called 1 2 3\n"
     "  --sheet NAME      of a workbook: which sheet\n"
     "  --zone NAME       the site's time zone with --mapping (default: Asia/Seoul)\n"
-    "  --keys FOLDER     keys to make ids with (default: the configuration's; without keys a\n"
+    "  --keys FOLDER     keys to make ids with (default with --feed: the site's; without keys a\n"
     "                    fixed demo key is used, and ids differ from those of the site)\n"
     "  --verbose         also say which messages were ignored, and why\n"
     "\n"

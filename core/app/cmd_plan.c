@@ -101,7 +101,9 @@ static int list(struct session *s, const struct plan_options *o)
         return command_usage("plan", "--limit %s", e.msg);
     }
     if (o->state && !known_state(o->state)) {
-        return command_usage("plan", "there is no state %s", o->state);
+        return command_usage(
+            "plan", "--state is planned, handing, sent, failed, suppressed or cancelled, not %s",
+            o->state);
     }
     arg_z(&q, s->config->site);
     arg_z(&q, o->state);

@@ -156,11 +156,13 @@ static int run(const struct config *c, struct arena *a, struct tail *t, const ch
     struct stream_settings s;
     struct err e;
     enum err_code code = consumer_settings(c, a, name, key, &s, &e);
-    if (code == ERR_NOTFOUND && !key && strcmp(name, "tail") == 0) {
-        return command_failed("tail", "%s: make it with dari keys init", e.msg);
+    if (code == ERR_NONE && read_from(from, &s, &e) != ERR_NONE) {
+        return command_usage("tail",
+                             "--from is first, head, cursor, a number or an instant such as "
+                             "2026-03-11T09:00:00+09:00, not %s",
+                             from);
     }
     if (code == ERR_NONE) {
-        code = read_from(from, &s, &e);
         s.endpoint = relay ? relay : s.endpoint;
     }
     if (code == ERR_NONE && chdir(c->home) != 0) {

@@ -19,9 +19,9 @@ enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
     X(keys, "make the site's secrets")                                                             \
     X(db, "bring the database's schema up to date, or show its state")                             \
     X(status, "what came in, what became of it, who reads it")                                     \
-    X(feed, "list, pause and resume feeds")                                                        \
+    X(feed, "list, pause and resume feeds, forget the rows of one")                                \
     X(batch, "list files that feeds took, with their sums")                                        \
-    X(message, "list, show and reprocess messages")                                                \
+    X(message, "list, show, reprocess messages, try another mapping on them")                      \
     X(event, "show an event")                                                                      \
     X(trace, "follow one message, event or reminder through every step")                           \
     X(parse, "read HL7 v2 files, print messages or single values")                                 \

@@ -141,6 +141,17 @@ static enum err_code by_filter(struct workshop *w, struct err *e)
     return code;
 }
 
+/* Before any of them is looked at. */
+static bool are_numbers(char **numbers, int n)
+{
+    int64_t no;
+    int k = 0;
+    while (k < n && message_number(numbers[k], &no)) {
+        k++;
+    }
+    return k == n;
+}
+
 int message_reprocess(struct session *s, char **numbers, int n, const struct message_options *o)
 {
     struct workshop w = {.s = s, .o = o};
@@ -151,6 +162,9 @@ int message_reprocess(struct session *s, char **numbers, int n, const struct mes
     if ((n == 0) != filter) {
         return command_usage("message", "say which: numbers, or a filter like --state quarantined");
     }
+    if (!are_numbers(numbers, n)) {
+        return EXIT_USAGE;
+    }
     w.catalogue = catalogue_load(s->config->catalogue, &p);
     problems_print(&p, stderr);
     problems_release(&p);
@@ -160,9 +174,9 @@ int message_reprocess(struct session *s, char **numbers, int n, const struct mes
         code = by_filter(&w, &e);
     }
     for (int k = 0; code == ERR_NONE && k < n; k++) {
-        int64_t no;
-        code = message_number(numbers[k], &no) ? by_number(&w, no, &e)
-                                               : ERR(&e, ERR_VALUE, 0, "not a number");
+        int64_t no = 0;
+        message_number(numbers[k], &no);
+        code = by_number(&w, no, &e);
     }
     mapping_free(&w.mapping);
     catalogue_free(&w.catalogue);

@@ -19,7 +19,8 @@ enum {
     NO,
     ID,
     FEED,
-    CONTROL_ID = 4,
+    AT,
+    CONTROL_ID,
     PLACE = 7,
     CHARSET = 11,
     SIZE,
@@ -85,13 +86,16 @@ static enum err_code print_shown(struct session *s, struct db_rows *r, struct er
     static const char *const names[] = {"feed",  "received", "control id", "type",   "state",
                                         "place", "reason",   "mapping",    "patient"};
     struct str raw;
+    char at[CLOCK_TEXT];
     enum err_code code = message_open(s, s->arena, db_str(r, 0, ID), db_str(r, 0, SEALED), &raw, e);
     if (code != ERR_NONE) {
         return code;
     }
     for (int k = 0; k < 9; k++) {
-        if (db_str(r, 0, FEED + k).n) {
-            printf("%-11s %s\n", names[k], text_visible(s->arena, db_str(r, 0, FEED + k)));
+        struct str value =
+            FEED + k == AT ? str_of(clock_text(db_time(r, 0, AT), at)) : db_str(r, 0, FEED + k);
+        if (value.n) {
+            printf("%-11s %s\n", names[k], text_visible(s->arena, value));
         }
     }
     code = print_file(s, r, e);

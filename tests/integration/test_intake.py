@@ -86,6 +86,7 @@ def repair(tap, s, m):
     tap.check("it is listed with its place", [x["place"] for x in listed if str(x["message"]) == no] == ["PID-7.1"] or listed, listed)
     shown = s.run("message", "show", no).stdout
     tap.check("dari message show: as received", "19761317" in shown and "홍^길동" in shown, shown)
+    tap.check("when it came: of the site's zone, as in the list", re.search(r"^received +\d{4}-\d\d-\d\dT\S+\+09:00$", shown, re.M), shown)
     tap.equal("that somebody looked is in the ledger",
               s.one(f"SELECT count(*) FROM dari.ledger WHERE body LIKE '%action=message.show message={no} %'"), "1")
     out = s.run("message", "reprocess", no)

@@ -2,6 +2,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/num.h"
+#include "core/base/text.h"
 
 #include <string.h>
 
@@ -9,73 +10,150 @@
 
 struct format format_builtin(int id)
 {
-    struct format f = {SHOWN_NUMBER, 0};
-    bool date = (id >= 14 && id <= 17) || (id >= 27 && id <= 31) || id == 36 ||
-                (id >= 50 && id <= 54) || id == 57 || id == 58;
-    bool time = (id >= 18 && id <= 21) || (id >= 32 && id <= 35) || id == 45 || id == 47 ||
-                id == 55 || id == 56;
-    f.as = date       ? SHOWN_DATE
-           : time     ? SHOWN_TIME
-           : id == 22 ? SHOWN_BOTH
-           : id == 46 ? SHOWN_DURATION
-                      : SHOWN_NUMBER;
+    bool date = (id >= 14 && id <= 17) || (id >= 27 && id <= 31) || (id >= 34 && id <= 36) ||
+                (id >= 50 && id <= 58);
+    bool time = (id >= 18 && id <= 21) || id == 32 || id == 33 || id == 45 || id == 47;
+    struct format f = {SHOWN_NUMBER, ""};
+    f.as = date                  ? SHOWN_DATE
+           : time                ? SHOWN_TIME
+           : id == 22            ? SHOWN_BOTH
+           : id == 46            ? SHOWN_DURATION
+           : id == 9 || id == 10 ? SHOWN_PERCENT
+                                 : SHOWN_NUMBER;
     return f;
 }
 
+/* What the first section of a code has; a colour or a condition is neither letter nor text. */
 struct letters {
-    bool year, month_or_minute, day, hour, second, elapsed, other;
-    unsigned zeros;
+    bool year, month_or_minute, day, hour, second, elapsed, percent;
+    bool other; /* what no shape has: a point, groups of thousands, an exponent, a condition */
+    bool comma, parted; /* a comma behind the last digit; a text between two digits */
+    unsigned zeros, digits;
+    size_t n, behind; /* bytes of the shape; where the text behind its last digit begins */
+    char shape[SHAPE_BYTES];
 };
 
-/* The letters of a format code that are neither quoted, escaped, nor a colour or a condition. */
+static void add_text(struct letters *l, struct str text)
+{
+    if (l->n + text.n < SHAPE_BYTES) {
+        memcpy(l->shape + l->n, text.p, text.n);
+        l->n += text.n;
+    } else {
+        l->other = true;
+    }
+}
+
+static void add_digit(struct letters *l, char c)
+{
+    char mark = c == '0' ? SHAPE_ZERO : SHAPE_DIGIT;
+    struct str between = str_trim((struct str){l->shape + l->behind, l->n - l->behind});
+    l->parted = l->parted || (l->digits && between.n);
+    l->other = l->other || l->comma;
+    l->comma = false;
+    l->zeros += c == '0';
+    l->digits++;
+    add_text(l, (struct str){&mark, 1});
+    l->behind = l->n;
+}
+
+/* One byte that stands for something; false for a letter that is none of ours. */
+static bool add_letter(struct letters *l, char c)
+{
+    bool *date_or_time = c == 'y' || c == 'Y' || c == 'e' ? &l->year
+                         : c == 'm' || c == 'M'           ? &l->month_or_minute
+                         : c == 'd' || c == 'D'           ? &l->day
+                         : c == 'h' || c == 'H'           ? &l->hour
+                         : c == 's' || c == 'S'           ? &l->second
+                         : c == '%'                       ? &l->percent
+                                                          : NULL;
+    if (date_or_time) {
+        *date_or_time = true;
+    } else if (c == '0' || c == '#' || c == '?') {
+        add_digit(l, c);
+    } else if (c == ',' && l->digits) {
+        l->comma = true;
+    } else if (c == '.' || c == '/' || c == '@' || (c >= 'A' && c <= 'Z') ||
+               (c >= 'a' && c <= 'z')) {
+        l->other = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* [h] [$₩-412] [Red] [>=1000]: where it ends. */
+static size_t bracket(struct letters *l, struct str code, size_t i)
+{
+    size_t end = str_find(code, ']', i);
+    char first = i + 1 < code.n ? code.p[i + 1] : '\0';
+    l->elapsed = l->elapsed || (first && strchr("hHmMsS", first) && end < i + 4);
+    l->other = l->other || (first && strchr("<>=", first));
+    return end + 1;
+}
+
 static struct letters read_code(struct str code)
 {
+    static const struct str general = STR_INIT("general");
     struct letters l = {.zeros = 0};
-    for (size_t i = 0; i < code.n && code.p[i] != ';'; i++) {
+    for (size_t i = 0; i < code.n && code.p[i] != ';';) {
         char c = code.p[i];
+        size_t next = i;
+        text_next(code, &next); /* a character may have several bytes */
         if (c == '"') {
-            i = str_find(code, '"', i + 1);
+            next = str_find(code, '"', i + 1) + 1;
+            add_text(&l, str_cut(code, i + 1, next - 1));
         } else if (c == '\\' || c == '_' || c == '*') {
-            i++;
+            size_t from = next;
+            if (next < code.n) {
+                text_next(code, &next);
+            }
+            add_text(&l, c == '\\' ? str_cut(code, from, next) : STR(""));
         } else if (c == '[') {
-            size_t end = str_find(code, ']', i);
-            char first = i + 1 < code.n ? code.p[i + 1] : '\0';
-            l.elapsed = l.elapsed || (strchr("hHmMsS", first) && first && end < i + 4);
-            i = end;
-        } else if (c == 'y' || c == 'Y' || c == 'e') {
-            l.year = true;
-        } else if (c == 'm' || c == 'M') {
-            l.month_or_minute = true;
-        } else if (c == 'd' || c == 'D') {
-            l.day = true;
-        } else if (c == 'h' || c == 'H') {
-            l.hour = true;
-        } else if (c == 's' || c == 'S') {
-            l.second = true;
-        } else if (c == '0') {
-            l.zeros++;
-        } else if (c != '@' || l.zeros) {
+            next = bracket(&l, code, i);
+        } else if (str_same(str_cut(code, i, i + general.n), general)) {
+            next = i + general.n;
+            l.behind = l.n;
             l.other = true;
+        } else if ((c == 'e' || c == 'E') && next < code.n && strchr("+-", code.p[next])) {
+            l.other = true; /* an exponent */
+        } else if (!add_letter(&l, c)) {
+            add_text(&l, str_cut(code, i, next));
         }
+        i = next;
     }
     return l;
 }
 
+/* 만원, 천원, 억: without it the number would be another one. */
+static bool counts(struct str unit)
+{
+    static const char *const words[] = {"만", "천", "억", "백만", "십만"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (str_starts(unit, str_of(words[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct format format_of(struct str code)
 {
-    struct format f = {SHOWN_NUMBER, 0};
-    if (str_same(code, STR("general"))) {
-        return f;
-    }
+    struct format f = {SHOWN_NUMBER, ""};
     struct letters l = read_code(code);
+    struct str shape = {l.shape, l.n}, unit = str_trim(str_cut(shape, l.behind, l.n));
     bool time = l.hour || l.second, date = l.year || l.day || (l.month_or_minute && !time);
     if (l.elapsed) {
         f.as = SHOWN_DURATION;
     } else if (date || time) {
         f.as = date && time ? SHOWN_BOTH : date ? SHOWN_DATE : SHOWN_TIME;
-    } else if (l.zeros > 1 && !l.other) {
-        f.as = SHOWN_ZEROS;
-        f.zeros = l.zeros;
+    } else if (l.percent) {
+        f.as = SHOWN_PERCENT;
+    } else if (!l.other && !l.comma && (l.zeros > 1 || l.parted)) {
+        f.as = SHOWN_SHAPE;
+        memcpy(f.shape, shape.p, shape.n);
+    } else if (counts(unit) && !l.comma) {
+        f.as = SHOWN_UNIT;
+        memcpy(f.shape, unit.p, unit.n);
     }
     return f;
 }
@@ -153,17 +231,14 @@ static void round_decimal(struct decimal *d)
     }
 }
 
-static bool write_decimal(const struct decimal *d, unsigned zeros, struct buf *out)
+static bool write_decimal(const struct decimal *d, struct buf *out)
 {
     int whole = (int)d->n - d->places; /* digits before the point */
     if (whole > MOST_PLACES || d->places > MOST_PLACES) {
         return false;
     }
     buf_addz(out, d->minus && d->n ? "-" : "");
-    for (int i = whole > 0 ? whole : 0; i < (int)zeros; i++) {
-        buf_addc(out, '0');
-    }
-    if (whole <= 0 && !zeros) {
+    if (whole <= 0) {
         buf_addc(out, '0');
     }
     for (int i = 0; i < whole; i++) {
@@ -173,6 +248,38 @@ static bool write_decimal(const struct decimal *d, unsigned zeros, struct buf *o
         buf_addc(out, '.');
         for (int i = whole; i < (int)d->n; i++) {
             buf_addc(out, i < 0 ? '0' : d->digits[i]);
+        }
+    }
+    return true;
+}
+
+static char whole_digit(const struct decimal *d, int i)
+{
+    return i < (int)d->n ? d->digits[i] : '0';
+}
+
+/* Digits go in from the right; those that are left over, all before the first place. */
+static bool write_shape(const struct decimal *d, const char *shape, struct buf *out)
+{
+    int whole = d->n ? (int)d->n - d->places : 0, places = 0, done = 0;
+    if (whole > MOST_PLACES) {
+        return false;
+    }
+    for (const char *p = shape; *p; p++) {
+        places += *p == SHAPE_ZERO || *p == SHAPE_DIGIT;
+    }
+    buf_addz(out, d->minus && d->n ? "-" : "");
+    for (const char *p = shape; *p; p++) {
+        if (*p != SHAPE_ZERO && *p != SHAPE_DIGIT) {
+            buf_addc(out, *p);
+            continue;
+        }
+        places--;
+        if (whole - done <= places && *p == SHAPE_ZERO) {
+            buf_addc(out, '0');
+        }
+        while (whole - done > places) {
+            buf_addc(out, whole_digit(d, done++));
         }
     }
     return true;
@@ -244,15 +351,19 @@ static enum err_code write_moment(const struct formats *f, enum shown_as as,
 enum err_code format_number(const struct formats *f, size_t style, struct str number,
                             struct buf *out, struct err *e)
 {
-    struct format shown = style < f->count ? f->styles[style] : (struct format){SHOWN_NUMBER, 0};
+    static const struct format plain = {SHOWN_NUMBER, ""};
+    const struct format *shown = style < f->count ? &f->styles[style] : &plain;
     struct decimal d;
-    bool ok = read_decimal(number, &d);
-    if (ok && shown.as != SHOWN_NUMBER && shown.as != SHOWN_ZEROS) {
-        return write_moment(f, shown.as, &d, out, e);
+    if (!read_decimal(number, &d)) {
+        return ERR(e, ERR_VALUE, 0, "is not a number");
     }
-    if (ok) {
-        round_decimal(&d);
-        ok = write_decimal(&d, shown.zeros, out);
+    if (shown->as != SHOWN_NUMBER && shown->as < SHOWN_PERCENT) {
+        return write_moment(f, shown->as, &d, out, e);
     }
+    round_decimal(&d);
+    d.places -= shown->as == SHOWN_PERCENT && d.n ? 2 : 0;
+    bool ok = shown->as == SHOWN_SHAPE && d.places <= 0 ? write_shape(&d, shown->shape, out)
+                                                        : write_decimal(&d, out);
+    buf_addz(out, shown->as == SHOWN_PERCENT ? "%" : shown->as == SHOWN_UNIT ? shown->shape : "");
     return ok ? ERR_NONE : ERR(e, ERR_VALUE, 0, "is not a number");
 }

@@ -16,12 +16,18 @@ enum shown_as {
     SHOWN_TIME,     /* 09:00, 09:00:30 */
     SHOWN_BOTH,     /* 2026-03-11 09:00 */
     SHOWN_DURATION, /* 27:30:00 */
-    SHOWN_ZEROS     /* 00000000: filled up with zeros to that many digits */
+    SHOWN_PERCENT,  /* 35% */
+    SHOWN_SHAPE,    /* 00000000, 000000-0000000, "C"0000: zeros in front and what stands between */
+    SHOWN_UNIT      /* #,##0"만원": the unit is part of what the number says */
 };
+
+enum { SHAPE_BYTES = 40, SHAPE_ZERO = '\1', SHAPE_DIGIT = '\2' };
 
 struct format {
     enum shown_as as;
-    unsigned zeros;
+    /* Of a shape: SHAPE_ZERO for each 0, SHAPE_DIGIT for each # and what stands between them; of a
+     * unit its text. With a NUL byte at the end. */
+    char shape[SHAPE_BYTES];
 };
 
 /* Cell style → format. */
@@ -31,7 +37,10 @@ struct formats {
     bool since_1904; /* Macs count from 1904-01-01 */
 };
 
-/* Of a format's number, or of its code when it has one of its own. */
+/*
+ * Of a format's number, or of its code when it has one of its own. The numbers that every country
+ * has its own formats for (27 to 36, 50 to 58) are those of Korea.
+ */
 struct format format_builtin(int id);
 struct format format_of(struct str code);
 

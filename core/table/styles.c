@@ -68,7 +68,7 @@ static enum err_code add_style(struct style_reader *s, struct xml_reader *r, str
         f->styles = styles;
         s->room = room;
     }
-    struct format shown = read_id(r, &id) ? format_builtin(id) : (struct format){SHOWN_NUMBER, 0};
+    struct format shown = format_builtin(read_id(r, &id) ? id : 0);
     for (size_t i = 0; i < s->own_count; i++) {
         shown = s->own[i].id == id ? s->own[i].format : shown;
     }

@@ -314,26 +314,92 @@ static void test_formats(void **state)
     static const struct {
         const char *code;
         enum shown_as as;
-        unsigned zeros;
     } rows[] = {
-        {"General", SHOWN_NUMBER, 0},   {"0.00", SHOWN_NUMBER, 0},
-        {"#,##0", SHOWN_NUMBER, 0},     {"000000", SHOWN_ZEROS, 6},
-        {"yyyy-mm-dd", SHOWN_DATE, 0},  {"yyyy\"년\" m\"월\" d\"일\"", SHOWN_DATE, 0},
-        {"h:mm", SHOWN_TIME, 0},        {"[$-412]AM/PM h:mm;@", SHOWN_TIME, 0},
-        {"m/d/yy h:mm", SHOWN_BOTH, 0}, {"[h]:mm", SHOWN_DURATION, 0},
-        {"[Red]0", SHOWN_NUMBER, 0},    {"\"day\" 0.0", SHOWN_NUMBER, 0},
-        {"@", SHOWN_NUMBER, 0},         {"mm:ss", SHOWN_TIME, 0},
-        {"yyyy\\-mm", SHOWN_DATE, 0},   {"000\\-0000\\-0000", SHOWN_ZEROS, 11},
+        {"General", SHOWN_NUMBER},
+        {"0.00", SHOWN_NUMBER},
+        {"#,##0", SHOWN_NUMBER},
+        {"000000", SHOWN_SHAPE},
+        {"yyyy-mm-dd", SHOWN_DATE},
+        {"yyyy\"년\" m\"월\" d\"일\"", SHOWN_DATE},
+        {"h:mm", SHOWN_TIME},
+        {"[$-412]AM/PM h:mm;@", SHOWN_TIME},
+        {"m/d/yy h:mm", SHOWN_BOTH},
+        {"[h]:mm", SHOWN_DURATION},
+        {"[Red]0", SHOWN_NUMBER},
+        {"\"day\" 0.0", SHOWN_NUMBER},
+        {"@", SHOWN_NUMBER},
+        {"mm:ss", SHOWN_TIME},
+        {"yyyy\\-mm", SHOWN_DATE},
+        {"000\\-0000\\-0000", SHOWN_SHAPE},
+        {"General\"원\"", SHOWN_NUMBER},
+        {"General;-General", SHOWN_NUMBER},
+        {"GENERAL\\ ", SHOWN_NUMBER},
+        {"[DBNum1][$-412]General", SHOWN_NUMBER},
+        {"0.0e+00", SHOWN_NUMBER},
+        {"# ##0", SHOWN_NUMBER},
+        {"# ?/?", SHOWN_NUMBER},
+        {"0.0%", SHOWN_PERCENT},
+        {"#,##0\"만원\"", SHOWN_UNIT},
+        {"#,##0,\"천원\"", SHOWN_NUMBER},
+        {"#,##0\"원\"", SHOWN_NUMBER},
+        {"[<=9999]00-00;00-000", SHOWN_NUMBER},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct format f = format_of(str_of(rows[i].code));
-        if (f.as != rows[i].as || f.zeros != rows[i].zeros) {
-            fail_msg("%s: %d %u", rows[i].code, f.as, f.zeros);
+        if (f.as != rows[i].as) {
+            fail_msg("%s: %d", rows[i].code, f.as);
         }
     }
     assert_int_equal(format_builtin(14).as, SHOWN_DATE);
     assert_int_equal(format_builtin(22).as, SHOWN_BOTH);
-    assert_int_equal(format_builtin(9).as, SHOWN_NUMBER);
+    static const int days[] = {27, 31, 34, 35, 36, 50, 55, 56, 58}; /* ECMA-376 18.8.30, ko-kr */
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        assert_int_equal(format_builtin(days[i]).as, SHOWN_DATE);
+    }
+    assert_int_equal(format_builtin(32).as, SHOWN_TIME);
+    assert_int_equal(format_builtin(9).as, SHOWN_PERCENT);
+}
+
+/* What a cell shows. */
+static void test_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code, *number, *shown;
+    } rows[] = {
+        {"00000000", "1234", "00001234"},
+        {"000000-0000000", "501013234567", "050101-3234567"},
+        {"000000\\-0000000", "9001011234567", "900101-1234567"},
+        {"000-0000-0000", "1012345678", "010-1234-5678"},
+        {"0##-###-####", "311234567", "031-123-4567"},
+        {"00-00", "12345", "123-45"},
+        {"\"C\"0000", "12", "C0012"},
+        {"0000\"번\"", "12", "0012번"},
+        {"0000", "1.5", "1.5"},
+        {"000", "-7", "-007"},
+        {"000", "0", "000"},
+        {"000", "1E5", "100000"},
+        {"General\"원\"", "35000", "35000"},
+        {"#,##0\"만원\"", "350", "350만원"},
+        {"General\\만", "35", "35만"},
+        {"#,##0,\"천원\"", "35000", "35000"},
+        {"0%", "0.35", "35%"},
+        {"0.0%", "0.0755", "7.55%"},
+        {"0%", "1", "100%"},
+        {"0%", "0", "0%"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct format style = format_of(str_of(rows[i].code));
+        struct formats f = {&style, 1, false};
+        struct err e = {.code = ERR_NONE};
+        struct buf out;
+        buf_init(&out, 100);
+        assert_int_equal(format_number(&f, 0, str_of(rows[i].number), &out, &e), ERR_NONE);
+        if (!str_is(buf_str(&out), rows[i].shown)) {
+            fail_msg("%s of %s: %.*s", rows[i].code, rows[i].number, STR_ARG(buf_str(&out)));
+        }
+        buf_release(&out);
+    }
 }
 
 int main(void)
@@ -342,7 +408,7 @@ int main(void)
         cmocka_unit_test(test_cells),   cmocka_unit_test(test_sheets),
         cmocka_unit_test(test_hostile), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_strings), cmocka_unit_test(test_archive),
-        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_formats), cmocka_unit_test(test_shown),
     };
     return cmocka_run_group_tests_name("table: workbooks", tests, setup, teardown);
 }

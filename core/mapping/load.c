@@ -13,9 +13,8 @@
 enum { MAX_DIGEST = 16 * 1024 * 1024, MAX_MESSAGE_TYPES = 200 };
 
 static const char *const header_paths[HEADER_PATHS] = {
-    [HEADER_CODE] = "MSH-9.1",        [HEADER_TRIGGER] = "MSH-9.2", [HEADER_EVENT_TYPE] = "EVN-1",
-    [HEADER_PROCESSING] = "MSH-11.1", [HEADER_TIME] = "MSH-7.1",    [HEADER_RECORDED] = "EVN-2.1",
-    [HEADER_OCCURRED] = "EVN-6.1",
+    [HEADER_CODE] = "MSH-9.1", [HEADER_TRIGGER] = "MSH-9.2",  [HEADER_PROCESSING] = "MSH-11.1",
+    [HEADER_TIME] = "MSH-7.1", [HEADER_RECORDED] = "EVN-2.1", [HEADER_OCCURRED] = "EVN-6.1",
 };
 
 /* ---- one file ---- */

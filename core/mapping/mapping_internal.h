@@ -112,7 +112,6 @@ struct mapping {
 enum header_path {
     HEADER_CODE,
     HEADER_TRIGGER,
-    HEADER_EVENT_TYPE, /* EVN-1: the trigger of messages older than 2.2 */
     HEADER_PROCESSING,
     HEADER_TIME,
     HEADER_RECORDED, /* EVN-2 */

@@ -272,10 +272,6 @@ static enum err_code read_header(struct making *k, struct type *type, struct err
         *type = (struct type){str_trim(c.text), str_trim(t.text), t.has == HAS_VALUE};
         type->exact = type->exact && type->code.n == c.text.n && type->trigger.n == t.text.n;
     }
-    if (rc == ERR_NONE && t.has != HAS_VALUE) {
-        rc = header(&k->run, HEADER_EVENT_TYPE, &t, e);
-        type->trigger = t.text;
-    }
     if (rc == ERR_NONE) {
         rc = header(&k->run, HEADER_PROCESSING, &processing, e);
     }

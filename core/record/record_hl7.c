@@ -116,6 +116,29 @@ static bool is_delimiters(const struct hl7_path *p)
     return p->field && p->field <= 2 && memcmp(p->segment + 1, "SH", 2) == 0;
 }
 
+/*
+ * Before 2.2 MSH-9 was the type alone: what happened stands in EVN-1, and of orders and results,
+ * which have no EVN, there was one kind each.
+ */
+static enum hl7_has trigger(const struct hl7_msg *m, struct str *out)
+{
+    static const struct hl7_path evn = {.segment = "EVN", .field = 1, .comp = 1};
+    static const struct hl7_path msh = {.segment = "MSH", .field = 9, .comp = 1};
+    enum hl7_has has = hl7_get(m, &evn, out);
+    struct str type;
+    if (has == HL7_ABSENT && hl7_get(m, &msh, &type) == HL7_VALUE) {
+        *out = str_is(type, "ORM") ? STR("O01") : str_is(type, "ORU") ? STR("R01") : *out;
+        has = out->n ? HL7_VALUE : HL7_ABSENT;
+    }
+    return has;
+}
+
+static bool is_trigger(const struct hl7_path *p)
+{
+    return p->field == 9 && p->comp == 2 && p->occ <= 1 && p->rep <= 1 && p->sub <= 1 &&
+           !p->choose && memcmp(p->segment, "MSH", 3) == 0;
+}
+
 static enum err_code get(const struct record *r, struct arena *a, const struct record_path *path,
                          const struct record_scope *scope, struct value *out, struct err *e)
 {
@@ -129,6 +152,9 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
     const struct hl7_path *p = resolve(path_of(path), scope, &memory);
     struct str escaped;
     enum hl7_has has = hl7_get(msg_of(r), p, &escaped);
+    if ((has == HL7_ABSENT || has == HL7_EMPTY) && is_trigger(p)) {
+        has = trigger(msg_of(r), &escaped);
+    }
     *out = (struct value){has_of[has], escaped};
     if (has != HL7_VALUE || !hl7_has_escapes(msg_of(r)) || is_delimiters(p)) {
         return ERR_NONE;

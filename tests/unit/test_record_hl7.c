@@ -87,6 +87,37 @@ static void values(void **state)
     }
 }
 
+/* What older messages do not say in MSH-9: EVN-1 does, or there is but one kind of the message. */
+static void triggers(void **state)
+{
+    (void)state;
+    const struct {
+        const char *message, *path;
+        enum has has;
+        const char *want;
+    } rows[] = {
+        {"MSH|^~\\&|A|B|C|D|||ADT|7|P|2.1\rEVN|A04\r", "MSH-9.2", HAS_VALUE, "A04"},
+        {"MSH|^~\\&|A|B|C|D|||ADT^|7|P|2.2\rEVN|A04\r", "MSH-9.2", HAS_VALUE, "A04"},
+        {"MSH|^~\\&|A|B|C|D|||ADT^A01|7|P|2.3\rEVN|A04\r", "MSH-9.2", HAS_VALUE, "A01"},
+        {"MSH|^~\\&|A|B|C|D|||ADT^\"\"|7|P|2.3\rEVN|A04\r", "MSH-9.2", HAS_NULL, ""},
+        {"MSH|^~\\&|A|B|C|D|||ADT|7|P|2.1\rEVN||1990\r", "MSH-9.2", HAS_EMPTY, ""},
+        {"MSH|^~\\&|A|B|C|D|||ADT|7|P|2.1\r", "MSH-9.2", HAS_ABSENT, ""},
+        {"MSH|^~\\&|A|B|C|D|||ORU|7|P|2.1\r", "MSH-9.2", HAS_VALUE, "R01"},
+        {"MSH|^~\\&|A|B|C|D|||ORM|7|P|2.1\r", "MSH-9.2", HAS_VALUE, "O01"},
+        {"MSH|^~\\&|A|B|C|D|||ADT|7|P|2.1\rEVN|A04\r", "MSH-9.3", HAS_ABSENT, ""},
+        {"MSH|^~\\&|A|B|C|D|||ADT|7|P|2.1\rEVN|A04\rZZZ|||||||||a\r", "ZZZ-9.2", HAS_ABSENT, ""},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const struct hl7_msg *m = NULL;
+        struct value v;
+        assert_int_equal(hl7_parse(arena, str_of(rows[i].message), NULL, &m, NULL), ERR_NONE);
+        const struct record *r = record_of_hl7(arena, m);
+        assert_int_equal(record_get(r, arena, path(rows[i].path), NULL, &v, NULL), ERR_NONE);
+        assert_row(v.has == rows[i].has, rows[i].message);
+        assert_same(v.text, str_of(rows[i].want), rows[i].message);
+    }
+}
+
 /* A value that cannot be read: its code, its place and its offset, in and out of a scope. */
 static void failure(void **state)
 {
@@ -196,8 +227,9 @@ static void nested(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compile),  cmocka_unit_test(values), cmocka_unit_test(failure),
-        cmocka_unit_test(counting), cmocka_unit_test(scopes), cmocka_unit_test(nested),
+        cmocka_unit_test(compile), cmocka_unit_test(values),   cmocka_unit_test(triggers),
+        cmocka_unit_test(failure), cmocka_unit_test(counting), cmocka_unit_test(scopes),
+        cmocka_unit_test(nested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

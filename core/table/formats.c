@@ -367,3 +367,35 @@ enum err_code format_number(const struct formats *f, size_t style, struct str nu
     buf_addz(out, shown->as == SHOWN_PERCENT ? "%" : shown->as == SHOWN_UNIT ? shown->shape : "");
     return ok ? ERR_NONE : ERR(e, ERR_VALUE, 0, "is not a number");
 }
+
+/* "2026-03-11", "09:00": does it look like this, with digits for the nines? */
+static bool looks_like(struct str s, const char *shape)
+{
+    size_t i = 0;
+    while (shape[i] && i < s.n && (shape[i] == '9' ? is_digit(s.p[i]) : s.p[i] == shape[i])) {
+        i++;
+    }
+    return shape[i] == '\0';
+}
+
+void format_iso(const struct formats *f, size_t style, struct str text, struct buf *out)
+{
+    enum shown_as as = style < f->count ? f->styles[style].as : SHOWN_NUMBER;
+    bool day = looks_like(text, "9999-99-99");
+    size_t at = day ? 10 : 0;
+    struct str clock = str_cut(text, at + (at < text.n && text.p[at] == 'T'), text.n);
+    struct str rest = looks_like(clock, "99:99:99") ? str_cut(clock, 8, clock.n) : STR("");
+    rest = str_cut(rest, 0, rest.n - str_ends(rest, STR("Z")));
+    bool timed = looks_like(clock, "99:99:99") && (rest.n == 0 || rest.p[0] == '.');
+    if ((!day && !timed) || (clock.n && !timed)) {
+        buf_add(out, text);
+        return;
+    }
+    clock = str_cut(clock, 0, looks_like(clock, "99:99:00") ? 5 : 8);
+    bool show_clock = timed && as != SHOWN_DATE &&
+                      (as == SHOWN_BOTH || !day || as == SHOWN_TIME || !str_is(clock, "00:00"));
+    bool show_day = day && (as != SHOWN_TIME || !show_clock);
+    buf_add(out, str_cut(text, 0, show_day ? 10 : 0));
+    buf_addz(out, show_day && show_clock ? " " : "");
+    buf_add(out, show_clock ? clock : STR(""));
+}

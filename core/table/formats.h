@@ -51,4 +51,11 @@ struct format format_of(struct str code);
 enum err_code format_number(const struct formats *f, size_t style, struct str number,
                             struct buf *out, struct err *e);
 
+/*
+ * The same of a date that is stored as a text, 2026-03-11T09:00:00.000 (ECMA-376 18.17.4.1). Days
+ * of a workbook have no zone: a Z behind it, which some writers put there, moves nothing. Other
+ * texts stay as they are.
+ */
+void format_iso(const struct formats *f, size_t style, struct str text, struct buf *out);
+
 #endif

@@ -77,7 +77,7 @@ static enum err_code reach(struct sheet_source *s, size_t column, struct err *e)
     return ERR_NONE;
 }
 
-enum cell_type { TYPE_NUMBER, TYPE_SHARED, TYPE_TEXT, TYPE_BOOL, TYPE_ERROR };
+enum cell_type { TYPE_NUMBER, TYPE_SHARED, TYPE_TEXT, TYPE_DATE, TYPE_BOOL, TYPE_ERROR };
 
 static enum cell_type type_of(const char *t)
 {
@@ -85,7 +85,8 @@ static enum cell_type type_of(const char *t)
            : strcmp(t, "s") == 0     ? TYPE_SHARED
            : strcmp(t, "b") == 0     ? TYPE_BOOL
            : strcmp(t, "e") == 0     ? TYPE_ERROR
-                                     : TYPE_TEXT; /* inlineStr, str, d */
+           : strcmp(t, "d") == 0     ? TYPE_DATE
+                                     : TYPE_TEXT; /* inlineStr, str */
 }
 
 /* The row is read to its end even when a cell of it is wrong; the first problem stays. */
@@ -109,7 +110,10 @@ static enum err_code put_value(struct sheet_source *s, enum cell_type type, size
     }
     switch (type) {
     case TYPE_TEXT:
-        buf_add(&s->text, value);
+        workbook_unescape(&s->text, value);
+        break;
+    case TYPE_DATE:
+        format_iso(workbook_formats(s->w), style, value, &s->text);
         break;
     case TYPE_BOOL:
         buf_addz(&s->text, str_is(value, "1") ? "TRUE" : "FALSE");

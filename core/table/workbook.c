@@ -142,27 +142,54 @@ static bool has_part(struct workbook *w, const char *name)
 
 /* ---- how parts refer to each other ---- */
 
+/* Of %41 the letter; a backslash, which some writers have, as a slash. */
+static char target_char(struct str t, size_t *i)
+{
+    char c = t.p[(*i)++], byte[1];
+    if (c == '%' && *i + 2 <= t.n && text_unhex(str_cut(t, *i, *i + 2), byte, NULL) == ERR_NONE) {
+        *i += 2;
+        return byte[0];
+    }
+    return c == '\\' ? '/' : c;
+}
+
+/* The name ends with a slash: "." goes, ".." takes the folder before it along. */
+static void drop_dots(char *out, size_t *n)
+{
+    size_t from = *n - 1;
+    while (from > 0 && out[from - 1] != '/') {
+        from--;
+    }
+    struct str name = {out + from, *n - 1 - from};
+    if (name.n == 0 || str_is(name, ".") || str_is(name, "..")) {
+        *n = from;
+        for (bool up = str_is(name, "..") && from > 0; up; up = *n > 0 && out[*n - 1] != '/') {
+            --*n;
+        }
+    }
+}
+
 /* A target is relative to the folder of the part that names it, or begins with a slash. */
 static bool resolve(const char *folder, const char *target, char out[PATH])
 {
-    struct str t = str_of(target);
-    bool rooted = t.n && t.p[0] == '/';
-    struct str base = rooted ? STR("") : str_of(folder);
-    t = str_cut(t, rooted, t.n);
-    while (str_starts(t, STR("../"))) {
-        t = str_cut(t, 3, t.n);
-        base = str_cut(base, 0, base.n ? base.n - 1 : 0);
-        while (base.n && base.p[base.n - 1] != '/') {
-            base.n--;
-        }
-    }
-    if (base.n + t.n >= PATH || t.n == 0) {
+    struct str t = str_of(target), base = str_of(folder);
+    size_t n = t.n && (t.p[0] == '/' || t.p[0] == '\\') ? 0 : base.n;
+    if (n >= PATH) {
         return false;
     }
-    memcpy(out, base.p, base.n);
-    memcpy(out + base.n, t.p, t.n);
-    out[base.n + t.n] = '\0';
-    return true;
+    memcpy(out, base.p, n);
+    for (size_t i = 0; i < t.n;) {
+        char c = target_char(t, &i);
+        if (c == '\0' || n + 1 >= PATH) {
+            return false;
+        }
+        out[n++] = c;
+        if (c == '/') {
+            drop_dots(out, &n);
+        }
+    }
+    out[n] = '\0';
+    return n > 0;
 }
 
 static bool type_is(struct xml_reader *r, const char *suffix)
@@ -239,7 +266,7 @@ static enum err_code workbook_element(struct workbook *w, struct xml_reader *r, 
     s->name = arena_z(w->arena, str_of(title));
     state = xml_reader_attr(r, "state");
     s->hidden = state && strcmp(state, "visible") != 0;
-    const char *id = xml_reader_attr(r, "r:id");
+    const char *id = xml_reader_prefixed(r, "id");           /* r:id, whatever the prefix */
     s->part = id ? arena_printf(w->arena, "#%s", id) : NULL; /* until the relations say which */
     w->sheet_count += s->name != NULL;
     return ERR_NONE;
@@ -252,8 +279,7 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
 }
 
-/* _x000D_ stands for a character that XML does not have (ST_Xstring). */
-static void add_text(struct buf *out, struct str s)
+void workbook_unescape(struct buf *out, struct str s)
 {
     for (size_t i = 0; i < s.n;) {
         size_t at = str_find(s, '_', i);
@@ -287,7 +313,7 @@ enum err_code workbook_text(struct xml_reader *r, struct buf *out, struct err *e
             return code;
         }
         if (step == XML_TEXT && text && !phonetic) {
-            add_text(out, xml_reader_text(r));
+            workbook_unescape(out, xml_reader_text(r));
         } else if (step == XML_START) {
             depth++;
             text = strcmp(xml_reader_name(r), "t") == 0;
@@ -348,8 +374,10 @@ static enum err_code read_parts(struct workbook *w, struct err *e)
 {
     char relations[PATH];
     enum err_code code = check_names(w, e);
-    code = code == ERR_NONE ? walk(w, "_rels/.rels", root_relation, e) : code;
-    if (code == ERR_NONE && !has_part(w, w->main)) {
+    if (code == ERR_NONE && has_part(w, "_rels/.rels")) {
+        code = walk(w, "_rels/.rels", root_relation, e);
+    }
+    if (code == ERR_NONE && (!has_part(w, w->main) || str_ends(str_of(w->main), STR(".bin")))) {
         return ERR(e, ERR_UNSUPPORTED, 0, "this archive is no workbook (.xlsx)");
     }
     code = code == ERR_NONE ? find_folder(w, relations, e) : code;

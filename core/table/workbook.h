@@ -50,6 +50,8 @@ struct strings *workbook_strings(const struct workbook *w);
 const struct formats *workbook_formats(const struct workbook *w);
 const struct source_limits *workbook_limits(const struct workbook *w);
 
+/* Appends a text in which _x000D_ stands for a character that XML does not have (ST_Xstring). */
+void workbook_unescape(struct buf *out, struct str s);
 /* The text of an <si>, <is> or <t> whose start was the last step, up to its end; phonetic readings
  * left out. Appended to `out`, which has its limit. */
 enum err_code workbook_text(struct xml_reader *r, struct buf *out, struct err *e);

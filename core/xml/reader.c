@@ -390,19 +390,30 @@ const char *xml_reader_name(const struct xml_reader *r)
     return e && e->step != XML_TEXT ? r->bytes.p + e->from : "";
 }
 
-const char *xml_reader_attr(const struct xml_reader *r, const char *name)
+/* The value of the attribute with that name, or, of whatever prefix, with that name behind it. */
+static const char *find_attr(const struct xml_reader *r, const char *name, bool any_prefix)
 {
     const struct event *e = current(r);
     const char *p = e && e->step == XML_START ? r->bytes.p + e->from : NULL;
     for (size_t i = 0; p && i < e->attributes; i++) {
         p += strlen(p) + 1;
-        const char *value = p + strlen(p) + 1;
-        if (strcmp(p, name) == 0) {
+        const char *value = p + strlen(p) + 1, *colon = any_prefix ? strchr(p, ':') : NULL;
+        if (any_prefix ? colon && strcmp(colon + 1, name) == 0 : strcmp(p, name) == 0) {
             return value;
         }
         p = value;
     }
     return NULL;
+}
+
+const char *xml_reader_attr(const struct xml_reader *r, const char *name)
+{
+    return find_attr(r, name, false);
+}
+
+const char *xml_reader_prefixed(const struct xml_reader *r, const char *name)
+{
+    return find_attr(r, name, true);
 }
 
 struct str xml_reader_text(const struct xml_reader *r)

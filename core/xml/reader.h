@@ -41,6 +41,7 @@ enum err_code xml_reader_next(struct xml_reader *r, enum xml_step *step, struct 
 const char *xml_reader_name(const struct xml_reader *r);
 /* By its name as written, prefix included; NULL when there is none. Until the next step. */
 const char *xml_reader_attr(const struct xml_reader *r, const char *name);
+const char *xml_reader_prefixed(const struct xml_reader *r, const char *name); /* any:NAME */
 struct str xml_reader_text(const struct xml_reader *r);
 
 #endif

@@ -75,8 +75,17 @@ static void test_cells(void **state)
          HEAD "<row><c s=\"4\"><v>1234</v></c><c s=\"5\"><v>1.25</v></c></row>",
          "[a|b]2:[00001234|30:00:00]"},
         {"booleans and dates as text",
-         HEAD "<row><c t=\"b\"><v>1</v></c><c t=\"d\"><v>2026-03-11T09:00:00</v></c></row>",
-         "[a|b]2:[TRUE|2026-03-11T09:00:00]"},
+         HEAD "<row><c t=\"b\"><v>1</v></c><c t=\"d\"><v>2026-03-11T09:00:00</v></c></row>"
+              "<row><c t=\"d\" s=\"1\"><v>2026-03-11T00:00:00.000Z</v></c><c t=\"d\" "
+              "s=\"2\"><v>2026-03-11T14:30:05.000Z</v></c></row>"
+              "<row><c t=\"d\" s=\"2\"><v>2026-03-11</v></c><c t=\"d\" "
+              "s=\"3\"><v>09:05:00</v></c></row>"
+              "<row><c t=\"d\"><v>2026-03-11T09:00:00+09:00</v></c><c t=\"d\"><v>P1D</v></c></row>",
+         "[a|b]2:[TRUE|2026-03-11 09:00]3:[2026-03-11|2026-03-11 14:30:05]"
+         "4:[2026-03-11|09:05]5:[2026-03-11T09:00:00+09:00|P1D]"},
+        {"escapes in a value",
+         HEAD "<row><c t=\"str\"><v>가_x000d_&#10;나</v></c><c t=\"str\"><v>_x000D_</v></c></row>",
+         "[a|b]2:[가\r\n나|]"},
         {"a day that never was",
          HEAD "<row><c s=\"1\"><v>60</v></c><c><v>1</v></c></row><row><c><v>1"
               "</v></c><c><v>x</v></c></row>",
@@ -121,18 +130,19 @@ static void test_cells(void **state)
 static const struct book_part several[] = {
     {"_rels/.rels",
      "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"r\" Type=\"" OFFICE
-     "/officeDocument\" Target=\"/xl/book.xml\"/></Relationships>",
+     "/officeDocument\" Target=\"./xl//book.xml\"/></Relationships>",
      0},
     {"xl/book.xml",
      "<workbook " XMLNS "><workbookPr date1904=\"1\"/><sheets>"
-     "<sheet name=\"표지\" r:id=\"r1\"/><sheet name=\"숨김\" state=\"hidden\" r:id=\"r2\"/>"
+     "<sheet name=\"표지\" x:id=\"r1\" xmlns:x=\"" OFFICE
+     "\"/><sheet name=\"숨김\" state=\"hidden\" r:id=\"r2\"/>"
      "<sheet name=\"목록\" r:id=\"r3\"/></sheets></workbook>",
      0},
     {"xl/_rels/book.xml.rels",
      "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"r1\" Type=\"" OFFICE
      "/worksheet\" Target=\"s1.xml\"/><Relationship Id=\"r2\" Type=\"" OFFICE
-     "/worksheet\" Target=\"../xl/s2.xml\"/><Relationship Id=\"r3\" Type=\"" OFFICE
-     "/worksheet\" Target=\"s3.xml\"/><Relationship Id=\"r4\" Type=\"" OFFICE
+     "/worksheet\" Target=\"./../xl\\x/.././s%32.xml\"/><Relationship Id=\"r3\" Type=\"" OFFICE
+     "/worksheet\" Target=\"/xl/./s3.xml\"/><Relationship Id=\"r4\" Type=\"" OFFICE
      "/styles\" Target=\"styles.xml\"/></Relationships>",
      0},
     {"xl/styles.xml", "<styleSheet " XMLNS "><cellXfs><xf numFmtId=\"14\"/></cellXfs></styleSheet>",
@@ -213,6 +223,11 @@ static void test_hostile(void **state)
         {{"xl/sharedStrings.xml", "<sst><si><t>", 0}, "syntax xl/sharedStrings.xml"},
         {{"xl/workbook.xml", "<workbook/>", 0}, "syntax "},
         {{"_rels/.rels", "<Relationships/>", 0}, "unsupported "},
+        {{"_rels/.rels",
+          "<Relationships xmlns=\"" RELATIONS "\"><Relationship Id=\"r\" Type=\"" OFFICE
+          "/officeDocument\" Target=\"../../../xl/workbook.xml/..\"/></Relationships>",
+          0},
+         "unsupported "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         expect(&rows[i].part, HEAD, STRINGS, &s, rows[i].expected);
@@ -250,7 +265,7 @@ static void test_archive(void **state)
         const char *expected;
     } rows[] = {
         {"parts", "PK\5\6\0\0\0\0\1\20\1\20\20\0\0\0\4\0\0\0\0\0", 22, "limit "},
-        {"nothing at all", "PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0", 22, "syntax _rels/.rels"},
+        {"nothing at all", "PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0", 22, "unsupported "},
         {"behind the end", "PK\5\6\0\0\0\0\1\0\1\0\377\377\377\0\0\0\0\0\0\0", 22, "syntax "},
         {"a locator to nowhere",
          "PK\6\7\0\0\0\0\377\0\0\0\0\0\0\0\1\0\0\0"

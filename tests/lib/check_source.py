@@ -134,6 +134,11 @@ def readmes():
     return [f"{d}: no README.md" for d in sorted(folders) if not os.path.isfile(os.path.join(d, "README.md"))]
 
 
+def programs():
+    return [f + " begins with #! and cannot be run: chmod +x" for f in FILES
+            if open(f, "rb").read(2) == b"#!" and not os.access(f, os.X_OK)]
+
+
 def top_level():
     allowed = {"adapters", "core", "mappings", "config", "tests", "deploy", "Makefile", "README.md", "LICENSE"}
     out = subprocess.run(["git", "ls-files"], capture_output=True, text=True)  # what lies about untracked is nobody's business
@@ -159,6 +164,7 @@ report("a file includes its own header first", first_include())
 report("no banned function", banned())
 report("no mark of unfinished work", marks())
 report("each folder has a README", readmes())
+report("programs can be run", programs())
 report("the top level is what it should be", top_level())
 fmt = formatting()
 if fmt is None:

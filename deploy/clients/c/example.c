@@ -1,7 +1,8 @@
 /*
  * A consumer of a Dari stream in C: prints the number and size of each event and acknowledges it.
- * Build it in Dari's folder, after make:
+ * Build it in Dari's folder:
  *
+ *     make build/dev/libdari.a
  *     cc -I. -o example deploy/clients/c/example.c build/dev/libdari.a \
  *        $(pkg-config --libs libzmq libcrypto libssl jansson libxml-2.0 libpq log4c)
  *     ./example tcp://HOST:5575 hanbit "$(cat stream.pub)" "$(cat crm.pub)" "$(cat crm.key)"

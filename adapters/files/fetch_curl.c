@@ -364,8 +364,8 @@ void fetch_surroundings(const struct files_options *o, const char *file, int lin
                  {"password-file", o->password_file}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         if (files[i].path[0] && access(files[i].path, R_OK) != 0) {
-            problem_add(p, file, line, "%s: %s: %s", files[i].option, files[i].path,
-                        strerror(errno));
+            problem_add(p, file, line, "%s: %s: %s%s", files[i].option, files[i].path,
+                        strerror(errno), i == 0 ? " (ssh-keyscan -p PORT HOST writes one)" : "");
         }
     }
 }

@@ -1,6 +1,7 @@
 #include "core/app/check.h"
 
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/crypto/digest.h"
 #include "core/crypto/keys.h"
 #include "core/mapping/mapping.h"
@@ -42,6 +43,18 @@ static void check_folder(struct arena *a, const struct config *c, int line, cons
         problem_add(p, c->file, line, "%s %s: cannot write to %s: %s", what, path, at,
                     strerror(errno));
     }
+}
+
+/* The configuration names it; what reads it would only say that it is not there. */
+static bool is_folder(const struct config *c, const char *path, const char *what,
+                      struct problems *p)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        return true;
+    }
+    problem_add(p, c->file, 0, "%s: %s is no folder (make it, or correct the name)", what, path);
+    return false;
 }
 
 /* A file would be refused for it only when it comes, at night. */
@@ -96,8 +109,11 @@ static void check_messaging(struct arena *a, const struct config *c, struct prob
 {
     struct templates templates = {0};
     struct journeys journeys = {0};
-    templates_load(a, c->messaging.templates, &templates, p);
-    journeys_load(a, c->messaging.journeys, &templates, &journeys, p);
+    if (is_folder(c, c->messaging.templates, "templates", p) &&
+        is_folder(c, c->messaging.journeys, "journeys", p)) {
+        templates_load(a, c->messaging.templates, &templates, p);
+        journeys_load(a, c->messaging.journeys, &templates, &journeys, p);
+    }
     if (strcmp(c->messaging.channel, "file") == 0) {
         check_folder(a, c, 0, c->messaging.outbox, "outbox", p);
     }
@@ -116,16 +132,20 @@ void check_files(struct arena *a, const struct config *c, const struct check_sco
                                               c->feeds[i].options_line, p);
         }
     }
-    if (catalogue && wants(s, "relay", NULL)) {
+    if (catalogue && wants(s, "relay", NULL) && is_folder(c, c->relay.contracts, "contracts", p)) {
         check_contracts(a, c, catalogue, p);
     }
-    if (wants(s, "segment", NULL)) {
+    if (wants(s, "segment", NULL) && is_folder(c, c->segment.segments, "segments", p)) {
         segment_rules_load(a, c->segment.segments, p);
     }
     if (wants(s, "messaging", NULL)) {
         check_messaging(a, c, p);
     }
     check_folder(a, c, 0, c->run, "run folder", p);
+    struct err e;
+    if (!s && c->log4crc && log_check(c->log4crc, &e) != ERR_NONE) {
+        problem_add(p, c->file, 0, "log: %s", e.msg);
+    }
     catalogue_free(&catalogue);
 }
 

@@ -262,15 +262,15 @@ const struct config_feed *config_feed_named(const struct config *c, const char *
     return NULL;
 }
 
-/* What starts the database: of a private one the file with the conninfo lies in its folder. */
+/* A private one is started by its folder, in which the file with the conninfo lies; "" for others.
+ */
 static const char *start_hint(const struct config *c, struct arena *a)
 {
     struct str path = str_of(c->conninfo_file ? c->conninfo_file : ""), name = STR("/conninfo");
-    const char *hint = str_ends(path, name)
-                           ? arena_printf(a, "deploy/postgres.sh start '%.*s' starts a private one",
-                                          (int)(path.n - name.n), path.p)
-                           : NULL;
-    return hint ? hint : "or is its conninfo another one?";
+    const char *hint = str_ends(path, name) ? arena_printf(a, " (deploy/postgres.sh start '%.*s')",
+                                                           (int)(path.n - name.n), path.p)
+                                            : NULL;
+    return hint ? hint : "";
 }
 
 const char *config_conninfo(const struct config *c, struct arena *a, struct err *e)
@@ -281,7 +281,7 @@ const char *config_conninfo(const struct config *c, struct arena *a, struct err 
     }
     enum err_code code = file_read(a, c->conninfo_file, 4096, &text, e);
     if (code == ERR_NOTFOUND) {
-        ERR(e, ERR_DB, 0, "%s does not exist: start the database (%s) or set conninfo",
+        ERR(e, ERR_DB, 0, "%s does not exist: start the database%s or set conninfo",
             c->conninfo_file, start_hint(c, a));
     }
     const char *z = code == ERR_NONE ? arena_z(a, str_trim(text)) : NULL;
@@ -308,7 +308,7 @@ enum err_code config_db(const struct config *c, const char *role, struct db **ou
         code = db_open(&s, out, e);
         if (code == ERR_DB && str_starts(str_of(e->msg), STR("could not reach"))) {
             struct err why = *e;
-            code = ERR(e, ERR_DB, 0, "%s (is PostgreSQL running? %s)", why.msg, start_hint(c, a));
+            code = ERR(e, ERR_DB, 0, "%s: is PostgreSQL running?%s", why.msg, start_hint(c, a));
         }
     }
     if (code == ERR_NONE && strcmp(role, "migrate") != 0) {

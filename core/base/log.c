@@ -69,7 +69,7 @@ static void no_other_log4crc(void)
 }
 
 /* log4c 1.2.4 ends the process by an assertion when a comment stands before the root element. */
-static enum err_code check_rc(const char *rc, struct err *e)
+enum err_code log_check(const char *rc, struct err *e)
 {
     struct str text;
     struct arena *a = arena_new(0);
@@ -97,7 +97,7 @@ enum err_code log_open(const char *role, const char *rc, struct err *e)
         category = log4c_category_get(role_name);
         return ERR_NONE;
     }
-    enum err_code code = rc ? check_rc(rc, e) : ERR_NONE;
+    enum err_code code = rc ? log_check(rc, e) : ERR_NONE;
     if (code != ERR_NONE) {
         return code;
     }

@@ -27,6 +27,8 @@ enum log_level { LOG_ERROR_, LOG_WARN_, LOG_INFO_, LOG_DEBUG_ };
  * it is called lines go out at level info.
  */
 enum err_code log_open(const char *role, const char *rc, struct err *e);
+/* Can `rc` be read, and is it a log4crc? What log_open() looks at first. */
+enum err_code log_check(const char *rc, struct err *e);
 void log_close(void);
 
 #define log_error(event, ...) log_line(LOG_ERROR_, (event), __VA_ARGS__)

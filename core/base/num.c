@@ -1,6 +1,7 @@
 #include "core/base/num.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 /* Digits from *at on; false without one or when it would overflow. */
 static bool read_digits(struct str s, size_t *at, uint64_t *out)
@@ -46,9 +47,22 @@ struct unit {
     int64_t factor;
 };
 
-static enum err_code with_unit(struct str s, const struct unit *units, int64_t min, int64_t max,
-                               int64_t *out, struct err *e)
+/* As people write it: in the largest unit of which it is a whole number. */
+static const char *as_people(int64_t v, const struct unit *units, char out[32])
 {
+    const struct unit *best = units;
+    for (const struct unit *u = units; u->name; u++) {
+        best = v && v % u->factor == 0 ? u : best;
+    }
+    snprintf(out, 32, "%" PRId64 "%s", v / best->factor, best->name);
+    return out;
+}
+
+/* `which`: the names of the units. */
+static enum err_code with_unit(struct str s, const struct unit *units, const char *which,
+                               int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+    char low[32], high[32];
     size_t at = 0;
     uint64_t v;
     if (!read_digits(s, &at, &v)) {
@@ -60,24 +74,27 @@ static enum err_code with_unit(struct str s, const struct unit *units, int64_t m
             if (v > (uint64_t)(INT64_MAX / u->factor)) {
                 return ERR(e, ERR_LIMIT, 0, "number is too large");
             }
-            return in_range((int64_t)v * u->factor, min, max, out, e);
+            return in_range((int64_t)v * u->factor, min, max, out, NULL) == ERR_NONE
+                       ? ERR_NONE
+                       : ERR(e, ERR_LIMIT, 0, "must lie between %s and %s",
+                             as_people(min, units, low), as_people(max, units, high));
         }
     }
-    return ERR(e, ERR_VALUE, at, "unknown unit");
+    return ERR(e, ERR_VALUE, at, "the unit behind the number is %s", which);
 }
 
 enum err_code num_size(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e)
 {
     static const struct unit units[] = {
         {"", 1}, {"k", 1024}, {"m", 1024 * 1024}, {"g", 1024 * 1024 * 1024}, {NULL, 0}};
-    return with_unit(s, units, min, max, out, e);
+    return with_unit(s, units, "k, m or g (none: bytes)", min, max, out, e);
 }
 
 enum err_code num_ms(struct str s, int64_t min, int64_t max, int64_t *out, struct err *e)
 {
     static const struct unit units[] = {{"ms", 1},      {"s", 1000},     {"m", 60000},
                                         {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-    return with_unit(s, units, min, max, out, e);
+    return with_unit(s, units, "ms, s, m, h or d", min, max, out, e);
 }
 
 struct str num_text(int64_t n, int width, char out[NUM_TEXT])

@@ -151,10 +151,11 @@ static enum err_code listen_failed(const struct sockaddr *sa, int why, struct er
     net_address_text(sa, where);
     switch (why) {
     case EADDRINUSE:
-        return ERR(e, ERR_IO, 0,
-                   "could not listen on %s: address already in use (another dari running? choose "
-                   "another port in the configuration)",
-                   where);
+        return ERR(
+            e, ERR_IO, 0,
+            "could not listen on %s: address already in use (another feed, another dari? choose "
+            "another port in the configuration)",
+            where);
     case EADDRNOTAVAIL:
         return ERR(
             e, ERR_IO, 0,

@@ -84,6 +84,13 @@ def test(tap):
         edit(s.config, 'name="emr"', 'name="emr" rows="snapshot" covers="apptdate 0..30"')
         one_line(tap, "covers a column that is none", s.run("check"), 1, "dari.xml:", "knows no column apptdate")
         edit(s.config, ' rows="snapshot" covers="apptdate 0..30"', "")
+        for folder, option in (("segments", "folder"), ("contracts", "contracts"), ("journeys", "journeys"), ("templates", "templates")):
+            edit(s.config, f'{option}="{ROOT}/config/{folder}"', f'{option}="nope"')
+            one_line(tap, f"{folder}: no folder", s.run("check"), 1, "dari.xml: ", f"{folder}: ", "/nope is no folder")
+            edit(s.config, f'{option}="nope"', f'{option}="{ROOT}/config/{folder}"')
+        edit(s.config, f'<log file="{ROOT}/config/log4crc"', '<log file="nope"')
+        one_line(tap, "no log4crc", s.run("check"), 1, "dari.xml: ", "log: ", "/nope: No such file")
+        edit(s.config, '<log file="nope"', f'<log file="{ROOT}/config/log4crc"')
         one_line(tap, "unknown feed", s.run("run", "--only", "relay,feed:erm"), 2, "feed:erm", "feed:NAME")
         out = s.run("message", "list", "--state", "quarantine")
         tap.check("unknown state: says which there are", out.returncode == 2 and "ignored or quarantined" in out.stderr, out.stderr)

@@ -88,6 +88,31 @@ static void numbers(void **state)
     }
 }
 
+static void what_is_wrong_with_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in;
+        enum err_code (*read)(struct str, int64_t, int64_t, int64_t *, struct err *);
+        int64_t min, max;
+        const char *said;
+    } rows[] = {
+        {"5", num_ms, 0, 1000, "the unit behind the number is ms, s, m, h or d"},
+        {"1q", num_size, 0, 1000, "the unit behind the number is k, m or g (none: bytes)"},
+        {"0s", num_ms, 1000, 86400000, "must lie between 1s and 1d"},
+        {"2h", num_ms, 0, 5400000, "must lie between 0ms and 90m"},
+        {"1", num_size, 1024, 1 << 30, "must lie between 1k and 1g"},
+        {"1g", num_size, 0, 1500, "must lie between 0 and 1500"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct err e = {0};
+        int64_t got;
+        assert_int_not_equal(rows[i].read(str_of(rows[i].in), rows[i].min, rows[i].max, &got, &e),
+                             ERR_NONE);
+        assert_string_equal(e.msg, rows[i].said);
+    }
+}
+
 static void numbers_as_text(void **state)
 {
     (void)state;
@@ -196,9 +221,15 @@ static void visible(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slices),          cmocka_unit_test(cut_texts), cmocka_unit_test(numbers),
-        cmocka_unit_test(numbers_as_text), cmocka_unit_test(codings),   cmocka_unit_test(utf8),
-        cmocka_unit_test(buffers),         cmocka_unit_test(visible),
+        cmocka_unit_test(slices),
+        cmocka_unit_test(cut_texts),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(what_is_wrong_with_a_unit),
+        cmocka_unit_test(numbers_as_text),
+        cmocka_unit_test(codings),
+        cmocka_unit_test(utf8),
+        cmocka_unit_test(buffers),
+        cmocka_unit_test(visible),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

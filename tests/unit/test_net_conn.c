@@ -171,8 +171,8 @@ static void a_taken_port_says_what_to_do(void **state)
     assert_int_equal(net_listen(t.loop, &o, &server_handlers, &t, &second, &e), ERR_IO);
     assert_null(second);
     snprintf(expected, sizeof expected,
-             "could not listen on 127.0.0.1:%d: address already in use (another dari running? "
-             "choose another port in the configuration)",
+             "could not listen on 127.0.0.1:%d: address already in use (another feed, another "
+             "dari? choose another port in the configuration)",
              o.port);
     assert_string_equal(e.msg, expected);
     o.address = "emr.example";

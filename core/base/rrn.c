@@ -172,8 +172,29 @@ struct str rrn_mask(struct arena *a, struct str s)
     return (struct str){to, n + s.n - done};
 }
 
+/*
+ * 501013234567 is 050101-3234567: spreadsheets drop the zeros in front of a number, and only those
+ * born from 2000 to 2009 have any. The text with its zeros, to be masked.
+ */
+static bool zeros_dropped(struct str s, char full[DIGITS])
+{
+    struct rrn found;
+    s = str_trim(s);
+    if (s.n < DIGITS - 3 || s.n >= DIGITS) {
+        return false;
+    }
+    memset(full, '0', DIGITS - s.n);
+    memcpy(full + DIGITS - s.n, s.p, s.n);
+    return number_at(full, DIGITS, false, &found) == DIGITS && found.year >= 2000 &&
+           found.year < 2010;
+}
+
 struct str rrn_mask_all(struct arena *a, struct str s)
 {
+    char full[DIGITS];
+    if (zeros_dropped(s, full)) {
+        return rrn_mask(a, (struct str){full, DIGITS}); /* a copy: it holds a number */
+    }
     struct str masked = rrn_mask(a, s);
     if (!masked.p || masked.p != s.p) {
         return masked;

@@ -27,7 +27,8 @@ struct str rrn_mask(struct arena *a, struct str s);
 
 /*
  * A cell of a column that is declared to hold these numbers, whatever its form: only the first
- * seven digits stay, every later one becomes a star.
+ * seven digits stay, every later one becomes a star. One that lost the zeros in front of it in a
+ * spreadsheet gets them back (501013234567 is 050101-3******).
  */
 struct str rrn_mask_all(struct arena *a, struct str s);
 

@@ -128,6 +128,36 @@ unsigned text_next(struct str s, size_t *i)
     return v;
 }
 
+/* How many bytes the blank has that begins at p, or that ends there when `back`. */
+static size_t blank_at(const char *p, size_t n, bool back)
+{
+    static const char *const blanks[] = {"\xC2\xA0",     "\xE3\x80\x80", "\xEF\xBB\xBF",
+                                         "\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D",
+                                         "\xE2\x80\x8E", "\xE2\x80\x8F"};
+    if (n && (unsigned char)(back ? p[n - 1] : p[0]) <= ' ') {
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof blanks / sizeof blanks[0]; i++) {
+        size_t size = strlen(blanks[i]);
+        if (n >= size && memcmp(back ? p + n - size : p, blanks[i], size) == 0) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+struct str text_trim(struct str s)
+{
+    size_t size;
+    while ((size = blank_at(s.p, s.n, false)) > 0) {
+        s = str_cut(s, size, s.n);
+    }
+    while ((size = blank_at(s.p, s.n, true)) > 0) {
+        s.n -= size;
+    }
+    return s;
+}
+
 size_t text_put(unsigned c, char out[TEXT_CHAR])
 {
     size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;

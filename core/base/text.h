@@ -29,6 +29,12 @@ char text_plain(unsigned c);
 bool text_utf8(struct str s, size_t *bad);
 
 /*
+ * Blanks off both ends of UTF-8: those of ASCII, the wide and the fixed one that lists are padded
+ * with (U+3000, U+00A0), and what has no width (U+200B to U+200F, U+FEFF).
+ */
+struct str text_trim(struct str s);
+
+/*
  * Text of somebody else for a terminal: control characters (C0 except TAB, DEL, C1), which could
  * move the cursor or forge lines, become '?'. "" when there is no memory.
  */

@@ -5,7 +5,9 @@
 
 enum { TRIAL_ROWS = 30 };
 
-/* UTF-16 without a mark: digits, blanks and delimiters have a zero byte, always on the same side.
+/*
+ * UTF-16 without a mark: digits, blanks and delimiters have a zero byte, always on the same side.
+ * A few letters have one on the other (대 is U+B300).
  */
 static enum input_form by_zeros(const unsigned char *p, size_t n)
 {
@@ -14,9 +16,9 @@ static enum input_form by_zeros(const unsigned char *p, size_t n)
         even += p[i] == 0 && i % 2 == 0;
         odd += p[i] == 0 && i % 2 == 1;
     }
-    return odd > n / 10 + 1 && even == 0   ? INPUT_UTF16LE
-           : even > n / 10 + 1 && odd == 0 ? INPUT_UTF16BE
-                                           : INPUT_NARROW;
+    return odd > n / 10 + 1 && even <= odd / 8    ? INPUT_UTF16LE
+           : even > n / 10 + 1 && odd <= even / 8 ? INPUT_UTF16BE
+                                                  : INPUT_NARROW;
 }
 
 static enum err_code find_charset(struct csv *c, const struct table_settings *s, struct err *e)

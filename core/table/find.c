@@ -1,4 +1,5 @@
 /* Which row of a table is its header, and what its columns are called. */
+#include "core/base/text.h"
 #include "core/table/table_internal.h"
 
 #include <string.h>
@@ -50,7 +51,7 @@ static size_t filled(const struct raw_row *row)
 {
     size_t n = 0;
     for (size_t i = 0; i < row->count; i++) {
-        n += str_trim(row->cells[i]).n > 0;
+        n += text_trim(row->cells[i]).n > 0;
     }
     return n;
 }
@@ -267,7 +268,7 @@ static enum err_code tell_apart(struct table *t, size_t i, struct err *e)
 static enum err_code make_columns(struct table *t, const struct raw_row *row, struct err *e)
 {
     size_t n = row->count;
-    while (n > 1 && str_trim(row->cells[n - 1]).n == 0) {
+    while (n > 1 && text_trim(row->cells[n - 1]).n == 0) {
         n--;
     }
     t->header = arena_array(t->arena, n, sizeof *t->header);
@@ -277,7 +278,7 @@ static enum err_code make_columns(struct table *t, const struct raw_row *row, st
     t->count = n;
     bool ok = t->header && t->keys && t->cells && t->columns;
     for (size_t i = 0; ok && i < n; i++) {
-        struct str cell = str_trim(row->cells[i]);
+        struct str cell = text_trim(row->cells[i]);
         if (cell.n > HEADER_BYTES) {
             ERR(e, ERR_LIMIT, 0, "a header is longer than %d bytes", (int)HEADER_BYTES);
             return err_at(e, "row %lld, column %zu", (long long)row->number, i + 1);

@@ -275,16 +275,20 @@ static enum err_code fill_down(struct table *t, size_t i, struct err *e)
     return buf_ok(above) ? ERR_NONE : ERR(e, ERR_NOMEM, 0, "no memory for a cell");
 }
 
-static bool is_blank(char c)
+/* Most cells are seen at their ends not to have blanks there: no letter of Hangul begins so. */
+static bool may_be_blank(struct str s)
 {
-    return (unsigned char)c <= ' ';
+    unsigned char first = (unsigned char)s.p[0], last = (unsigned char)s.p[s.n - 1];
+    return first <= ' ' || last <= ' ' || first == 0xc2 || first == 0xe2 || first == 0xe3 ||
+           first == 0xef || last == 0xa0 || last == 0x80 || last == 0xbf ||
+           (last >= 0x8b && last <= 0x8f);
 }
 
 static enum err_code shape_cell(struct table *t, struct str cell, size_t i, struct err *problem)
 {
     const struct header_column *c = t->columns[i];
-    if (cell.n && (is_blank(cell.p[0]) || is_blank(cell.p[cell.n - 1]))) {
-        cell = str_trim(cell);
+    if (cell.n && may_be_blank(cell)) {
+        cell = text_trim(cell);
     }
     if (t->csv && cell.n > 1 && sign(cell.p[0])) {
         struct str inside = unwrapped(cell);
@@ -315,7 +319,7 @@ static enum err_code check_width(const struct table *t, const struct raw_row *ro
                    t->count);
     }
     for (size_t i = t->count; i < row->count; i++) {
-        if (str_trim(row->cells[i]).n) {
+        if (text_trim(row->cells[i]).n) {
             return ERR(problem, ERR_SYNTAX, 0, "more cells than the header has (%zu)", t->count);
         }
     }

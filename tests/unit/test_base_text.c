@@ -18,6 +18,11 @@ static void slices(void **state)
     }
     assert_false(str_next(&rest, ',', &piece));
     assert_same(str_trim(STR(" \t a b \r\n")), STR("a b"), "trim");
+    assert_same(
+        text_trim(STR("\xC2\xA0 \xE3\x80\x80 홍\xE3\x80\x80길동 \xE2\x80\x8B\xEF\xBB\xBF\n")),
+        STR("홍\xE3\x80\x80길동"), "wide, fixed and zero-width blanks");
+    assert_same(text_trim(STR(" \xE3\x80\x80\xC2\xA0")), STR(""), "nothing but blanks");
+    assert_same(text_trim(STR("\xA0\x80")), STR("\xA0\x80"), "pieces of characters stay");
     assert_same(str_cut(STR("abc"), 2, 9), STR("c"), "cut beyond the end");
     assert_same(str_cut(STR("abc"), 9, 1), STR(""), "cut from beyond the end");
     assert_true(str_same(STR("Content-TYPE"), STR("content-type")));

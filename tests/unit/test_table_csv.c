@@ -83,6 +83,9 @@ static void test_forms(void **state)
         {"text for a spreadsheet", BYTES("a,b\n=\"001\",\"=\"\"002\"\"\"\n"), "[a|b]2:[001|002]"},
         {"blank header", BYTES("a,,c\n1,2,3\n"), "[a|column 2|c]2:[1|2|3]"},
         {"blank headers at the end", BYTES("a,b,,\n1,2,,\n"), "[a|b]2:[1|2]"},
+        {"wide and fixed blanks",
+         BYTES("a\xC2\xA0,b\n12\xC2\xA0,\xE3\x80\x80홍길동\xE3\x80\x80\n\xC2\xA0,\xE3\x80\x80\n"),
+         "[a|b]2:[12|홍길동]"},
         {"twice the same header", BYTES("a,a,a\n1,2,3\n"), "[a|a (2)|a (3)]2:[1|2|3]"},
     };
     static const struct table_settings s = {.fallback = CHARSET_CP949};
@@ -143,6 +146,8 @@ static void test_charsets(void **state)
         {"UTF-16BE with a mark", BYTES("\xFE\xFF" KR_BE), KR_TEXT},
         {"UTF-16LE", BYTES(KR_LE), KR_TEXT},
         {"UTF-16BE", BYTES(KR_BE), KR_TEXT},
+        {"UTF-16LE with a letter whose low byte is zero",
+         BYTES("\0\xB3,\0a\0\n\0b\0,\0c\0\n\0d\0,\0e\0\n\0"), "[대|a]2:[b|c]3:[d|e]"},
         {"a syllable that EUC-KR lacks", BYTES("a,b\n1,\x94\xEE\n"), "[a|b]2:[1|뷁]"},
         {"neither", BYTES("a,b\n1,\xC8\xAB\n2,\xC8\xFF\n3,c\n"),
          "[a|b]2:[1|홍]3!charset row 3, column b;4:[3|c]"},
@@ -219,6 +224,14 @@ static void test_data(void **state)
          BYTES("차트번호,이름,비용\n1,가,10\n소 계,,10\n2,나,20\n합계 : "
                "2건,,30\n,총계,60\nTotal,,\n"),
          "[차트번호|이름|비용]2:[1|가|10]4:[2|나|20]"},
+        {"totals in marks",
+         BYTES("차트번호,이름,비용\n1,가,10\n< 총 2건 >,,\n[합계],,20\n== 소계 ==,,1\n※ "
+               "총계,,1\n<가>,나,1\n"),
+         "[차트번호|이름|비용]2:[1|가|10]7:[<가>|나|1]"},
+        {"feet",
+         BYTES("차트번호,이름,비용\n출력일,가,10\n출력일시 : 2026-03-05 10:00,,\n,작성자: 홍,\n-- "
+               "이하 여백 --,,\n1,나,1\n"),
+         "[차트번호|이름|비용]2:[출력일|가|10]6:[1|나|1]"},
         {"no totals", BYTES("차트번호,이름,비용\n1,총명한,10\n전체,합,1\n2,합계동,2\n"),
          "[차트번호|이름|비용]2:[1|총명한|10]4:[2|합계동|2]"},
         {"merged cells", BYTES("월,매체,비용\n3월,a,1\n,b,2\n,,\n4월,c,3\n,d,4\n"),

@@ -220,6 +220,21 @@ static void done(void *ctx, size_t i, enum mllp_verdict verdict, int64_t ms)
     }
 }
 
+/* What to do about a connection that did not come about. */
+static const char *advice(const char *why)
+{
+    static const char *const of[][2] = {
+        {"connection refused", " (is the bridge running?)"},
+        {"certificate not accepted", " (--ca names the file of who signed it)"},
+        {"certificate required", " (the receiver asks for ours: --cert and --key)"}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        if (strstr(why, of[i][0])) {
+            return of[i][1];
+        }
+    }
+    return "";
+}
+
 static int send_all(struct sending *s, struct mllp_client *c, const struct net_tls_files *files)
 {
     struct err e = {0};
@@ -232,8 +247,7 @@ static int send_all(struct sending *s, struct mllp_client *c, const struct net_t
     }
     c->tls = tls;
     if (mllp_client_run(loop, c, &e) != ERR_NONE) {
-        bool refused = strstr(e.msg, "connection refused") != NULL;
-        command_failed("send", "%s%s", e.msg, refused ? " (is the bridge running?)" : "");
+        command_failed("send", "%s%s", e.msg, advice(e.msg));
     } else if (s->refused) {
         command_failed("send", "%zu of %zu messages were not accepted", s->refused, s->count);
     } else {

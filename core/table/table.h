@@ -6,7 +6,8 @@
  * bytes, valid UTF-8, else the fallback), delimiter, which row is the header (titles above it are
  * passed over), in a workbook which sheet. Rows that are empty, that repeat the header or that
  * begin with a word for a total (합계, 총계, 소계, total …) are no data. Cells come as text, blanks
- * at their ends cut off (wide and fixed ones too); resident registration numbers are masked before anybody sees them.
+ * at their ends cut off (wide and fixed ones too); resident registration numbers are masked before
+ * anybody sees them.
  *
  * What is refused: NUL bytes, cells, rows or headers over their limits, formulas, workbooks that
  * refer to others or unpack to too much, old .xls and HTML under the name of a table. Errors name

@@ -101,6 +101,8 @@ struct str convert_address(struct arena *a, const struct str part[ADDRESS_PARTS]
 
 /* ---- telephone numbers ---- */
 
+enum { MIN_DIGITS = 8 };
+
 struct digits {
     char d[20];
     size_t n;
@@ -122,6 +124,16 @@ static void add_plain(struct digits *out, char c)
     }
 }
 
+/*
+ * What may stand behind a number of type TN: X or B and digits (extension, pager), C and any text.
+ * An X without digits hides some.
+ */
+static bool ends_number(const struct digits *so_far, char c, struct str rest)
+{
+    bool counted = (c == 'X' || c == 'x' || c == 'B') && rest.n && is_digit(rest.p[0]);
+    return so_far->n >= MIN_DIGITS && (counted || c == 'C');
+}
+
 /* The digits of the first number in a cell; two numbers are often written into one. */
 static struct digits first_number(struct str in)
 {
@@ -134,6 +146,9 @@ static struct digits first_number(struct str in)
                 break;
             }
             continue;
+        }
+        if (ends_number(&out, c, str_cut(in, i, in.n))) {
+            break;
         }
         add_plain(&out, c ? c : 'x');
     }
@@ -193,7 +208,7 @@ enum phone_kind phone_parse(struct str in, char out[PHONE_TEXT])
     size_t n = in_digits.n;
     char with_zero[24];
     out[0] = '\0';
-    if (in_digits.bad || n < 8) {
+    if (in_digits.bad || n < MIN_DIGITS) {
         return PHONE_UNKNOWN;
     }
     bool korean = memcmp(d, "82", 2) == 0 && (in_digits.plus || n >= 11);

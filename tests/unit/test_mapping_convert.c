@@ -232,6 +232,12 @@ static void test_phones(void **state)
         {"123-4567", "", PHONE_UNKNOWN}, /* no area code */
         {"없음", "", PHONE_UNKNOWN},
         {"010-1234-567a", "", PHONE_UNKNOWN},
+        {"(02)555-1234X123B456CAny text", "+8225551234", PHONE_FIXED},
+        {"010-1234-5678Cask for the guardian / after 6", "+821012345678", PHONE_MOBILE},
+        {"02-555-1234 x12", "+8225551234", PHONE_FIXED},
+        {"010-1234-567X8", "", PHONE_UNKNOWN},
+        {"X010-1234-5678", "", PHONE_UNKNOWN},
+        {"+1 212 555 01XX", "", PHONE_UNKNOWN}, /* hidden digits */
         {"+", "", PHONE_UNKNOWN},
         {"012345678901234567890123456789", "", PHONE_UNKNOWN},
     };

@@ -16,14 +16,15 @@ static const char columns[] =
 
 static void print_json_row(struct db_rows *r, int i, const struct message_batch *batch)
 {
-    static const char *const names[] = {"received_at", "feed",  "control_id", "type",
-                                        "state",       "place", "reason"};
+    static const char *const names[] = {"feed", "control_id", "type", "state", "place", "reason"};
     struct buf b;
+    char at[CLOCK_TEXT];
     buf_init(&b, 64 * 1024);
-    buf_printf(&b, "{\"message\":%" PRId64, db_i64(r, i, 0));
-    for (int k = 0; k < 7; k++) {
+    buf_printf(&b, "{\"message\":%" PRId64 ",\"received_at\":\"%s\"", db_i64(r, i, 0),
+               clock_text(db_time(r, i, 1), at));
+    for (int k = 0; k < 6; k++) {
         buf_printf(&b, ",\"%s\":", names[k]);
-        buf_json(&b, db_str(r, i, k + 1));
+        buf_json(&b, db_str(r, i, k + 2));
     }
     buf_printf(&b,
                ",\"events\":%" PRId64 ",\"reused_control_id\":%s,\"test\":%s,\"reprocessed\":%s",

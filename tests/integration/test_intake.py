@@ -83,6 +83,7 @@ def repair(tap, s, m):
     tap.check("with the place", b"PID^1^7" in reply, reply)
     no = s.one("SELECT no FROM dari.message WHERE control_id = 'Q1'")
     listed = [json.loads(l) for l in s.run("message", "list", "--state", "quarantined", "--json").stdout.splitlines()]
+    tap.check("times of a list are of the site's zone", all(re.fullmatch(r"\d{4}-\d\d-\d\dT\S+\+09:00", x["received_at"]) for x in listed), listed)
     tap.check("it is listed with its place", [x["place"] for x in listed if str(x["message"]) == no] == ["PID-7.1"] or listed, listed)
     shown = s.run("message", "show", no).stdout
     tap.check("dari message show: as received", "19761317" in shown and "홍^길동" in shown, shown)

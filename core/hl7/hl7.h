@@ -82,9 +82,10 @@ const char *hl7_place(struct str text, size_t offset, char out[HL7_PLACE]);
  * The value of an escaped slice. \F\ \S\ \T\ \R\ \E\ \P\ become their characters; \Xhh..\ becomes
  * bytes that are then decoded in `charset`; \.br\ and the other formatting codes become LF or
  * blanks; \H\ and \N\ become nothing; \Cxxyy\ \Mxxyyzz\ switch the character set until the end of
- * the value when MSH-20 is 2.3 (table 0356), else they stay as they are; unknown and unterminated
- * ones stay as they are. Copies only when there is something to replace. ERR_LIMIT when formatting
- * codes make the values of a message larger by more than 1 MiB, all readings together.
+ * the value when MSH-20 is 2.3 (table 0356), or MSH-12 is and MSH-20 says nothing, else they stay
+ * as they are; unknown and unterminated ones stay as they are. Copies only when there is something
+ * to replace. ERR_LIMIT when formatting codes make the values of a message larger by more than 1
+ * MiB, all readings together.
  */
 enum err_code hl7_unescape(struct arena *a, const struct hl7_msg *m, struct str in, struct str *out,
                            struct err *e);

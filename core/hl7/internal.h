@@ -34,7 +34,7 @@ struct hl7_slot {
  */
 struct hl7_memory {
     enum charset charset;
-    enum { SWITCHES_UNKNOWN, SWITCHES_NO, SWITCHES_YES } switches; /* MSH-20 says 2.3 */
+    enum { SWITCHES_UNKNOWN, SWITCHES_NO, SWITCHES_YES } switches; /* MSH-20 or MSH-12 says 2.3 */
     size_t segment; /* the field cursor: field `field` of this segment is text[from, to) */
     size_t field, from, to;
     size_t rep_field; /* the repetition cursor: repetition `rep` of the field that starts here … */

@@ -33,12 +33,19 @@ static const struct repertoire {
     {"M242943", CHARSET_CP949, ""},
 };
 
+/* Version 2.3 has these sequences and no MSH-20 yet (2.9.2 there); since 2.3.1 that field says so.
+ */
+static bool says_so(struct str msh)
+{
+    struct str scheme = str_trim(hl7_raw_field(msh, 20));
+    return str_is(scheme.n ? scheme : str_trim(hl7_raw_field(msh, 12)), "2.3");
+}
+
 bool hl7_switches(const struct hl7_msg *m)
 {
     struct hl7_memory *memory = m->memory;
     if (memory->switches == SWITCHES_UNKNOWN) {
-        struct str scheme = str_trim(hl7_raw_field(hl7_segment(m, 0), 20));
-        memory->switches = str_is(scheme, "2.3") ? SWITCHES_YES : SWITCHES_NO;
+        memory->switches = says_so(hl7_segment(m, 0)) ? SWITCHES_YES : SWITCHES_NO;
     }
     return memory->switches == SWITCHES_YES;
 }

@@ -258,7 +258,7 @@ static void many(void **state)
     free(text);
 }
 
-/* F36: \\C..\\ and \\M..\\, when MSH-20 says 2.3 (chapter 2.7.2, table 0356). */
+/* F36: \\C..\\ and \\M..\\, when MSH-20 says 2.3 (chapter 2.7.2, table 0356), or in version 2.3. */
 static void switching(void **state)
 {
     (void)state;
@@ -299,8 +299,19 @@ static void switching(void **state)
         {"a lone escape", CHARSET_ASCII, STR("\\C2D41\\a\\ b"), STR("a\\ b")},
         {"nothing between", CHARSET_ASCII, STR("\\M2442\\\\C2842\\"), STR("")},
     };
-    const char head[] = "MSH|^~\\&||||||||||||||||||2.3\r",
-               off[] = "MSH|^~\\&|||||||||||||||||2.3|\r";
+    const char head[] = "MSH|^~\\&||||||||||||||||||2.3\r";
+    static const struct {
+        const char *head;
+        bool switches;
+    } heads[] = {
+        {"MSH|^~\\&|||||||||||||||||2.3|\r", false},
+        {"MSH|^~\\&||||||||||2.3\r", true},
+        {"MSH|^~\\&||||||||||2.3||||||||\r", true},
+        {"MSH|^~\\&||||||||||2.3||||||||\"\"\r", false},
+        {"MSH|^~\\&||||||||||2.3||||||||ISO 2022-1994\r", false},
+        {"MSH|^~\\&||||||||||2.3.1\r", false},
+        {"MSH|^~\\&||||||||||2.5||||||||2.3\r", true},
+    };
     const struct hl7_msg *m;
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct str got;
@@ -315,9 +326,12 @@ static void switching(void **state)
     struct str got;
     assert_int_equal(hl7_unescape(arena, m, STR("ab\\M2442\\;\\C2842\\"), &got, &e), ERR_CHARSET);
     assert_int_equal(e.pos, 9);
-    assert_int_equal(hl7_parse(arena, str_of(off), NULL, &m, NULL), ERR_NONE);
-    assert_int_equal(hl7_unescape(arena, m, STR("\\M2442\\;3\\C2842\\"), &got, NULL), ERR_NONE);
-    assert_same(got, STR("\\M2442\\;3\\C2842\\"), "MSH-20 is empty");
+    for (size_t i = 0; i < COUNT(heads); i++) {
+        const struct str in = STR("\\M2442\\;3\\C2842\\");
+        assert_int_equal(hl7_parse(arena, str_of(heads[i].head), NULL, &m, NULL), ERR_NONE);
+        assert_int_equal(hl7_unescape(arena, m, in, &got, NULL), ERR_NONE);
+        assert_same(got, heads[i].switches ? STR("\xe5\xb1\xb1") : in, heads[i].head);
+    }
 }
 
 int main(void)

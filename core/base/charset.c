@@ -13,7 +13,7 @@ static const struct {
     [CHARSET_ASCII] = {"ascii", "ASCII", "ascii us-ascii"},
     [CHARSET_UTF8] = {"utf-8", "UTF-8", "utf-8 utf8"},
     [CHARSET_CP949] = {"cp949", "CP949",
-                       "cp949 euc-kr euckr uhc windows-949 ks_c_5601-1987 ksc5601"},
+                       "cp949 euc-kr euckr uhc ms949 windows-949 ks_c_5601-1987 ksc5601 ksx1001"},
     [CHARSET_LATIN1] = {"iso-8859-1", "ISO-8859-1", "iso-8859-1 latin1"},
     [CHARSET_LATIN2] = {"iso-8859-2", "ISO-8859-2", "iso-8859-2 latin2"},
     [CHARSET_LATIN3] = {"iso-8859-3", "ISO-8859-3", "iso-8859-3 latin3"},

@@ -44,6 +44,7 @@ static void table_0211(void **state)
         {"ISO IR14", CHARSET_SJIS},        {"ISO IR87", CHARSET_ISO2022JP},
         {"ISO IR159", CHARSET_ISO2022JP},  {"UTF-8", CHARSET_UTF8},
         {"EUC-KR", CHARSET_CP949},         {" 8859/1 ", CHARSET_LATIN1},
+        {"MS949", CHARSET_CP949},          {"KSX1001", CHARSET_CP949},
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         enum charset got;

@@ -83,7 +83,9 @@ static size_t find_url(const struct xml_batch *b, struct str url)
                                                                          : b->count;
 }
 
-static size_t find_id(const struct xml_batch *b, struct str type, struct str id)
+/* Of several servers' resources with that id the one that is meant; few have more than one. */
+static size_t find_id(const struct xml_batch *b, struct str type, struct str id,
+                      struct str reference, struct str from)
 {
     size_t low = 0, high = b->count;
     while (low < high) {
@@ -92,20 +94,28 @@ static size_t find_id(const struct xml_batch *b, struct str type, struct str id)
         low = less ? middle + 1 : low;
         high = less ? high : middle;
     }
-    return low < b->count && compare_id(&b->entries[b->by_id[low]], type, id) == 0 ? b->by_id[low]
-                                                                                   : b->count;
+    for (size_t tries = 0; low < b->count && tries < MAX_CARRIED; low++, tries++) {
+        const struct bundle_entry *entry = &b->entries[b->by_id[low]];
+        if (compare_id(entry, type, id) != 0) {
+            break;
+        }
+        if (fhir_same_server(reference, from, entry->url)) {
+            return b->by_id[low];
+        }
+    }
+    return b->count;
 }
 
-static size_t find_entry(const struct xml_batch *b, struct str reference)
+static size_t find_entry(const struct xml_batch *b, struct str reference, struct str from)
 {
     struct str pair = fhir_type_and_id(reference);
     size_t slash = str_find(pair, '/', 0), i = b->count;
     if (reference.n) {
         i = find_url(b, reference);
     }
-    return i == b->count && pair.n
-               ? find_id(b, str_cut(pair, 0, slash), str_cut(pair, slash + 1, pair.n))
-               : i;
+    return i == b->count && pair.n ? find_id(b, str_cut(pair, 0, slash),
+                                             str_cut(pair, slash + 1, pair.n), reference, from)
+                                   : i;
 }
 
 /* ---- what goes along with an entry ---- */
@@ -131,7 +141,7 @@ static bool worth_carrying(struct str type)
 static bool carry(void *ctx, struct str reference)
 {
     struct carried *c = ctx;
-    size_t i = find_entry(c->b, reference);
+    size_t i = find_entry(c->b, reference, c->b->entries[c->self].url);
     if (i == c->b->count || i == c->self || !worth_carrying(c->b->entries[i].type)) {
         return true;
     }

@@ -40,4 +40,12 @@ enum err_code batch_references_json(const struct xml_batch *b, struct arena *a, 
 /* "http://server/Patient/1/_history/2" and "Patient/1" are both Patient/1; empty for others. */
 struct str fhir_type_and_id(struct str reference);
 
+/*
+ * Can `reference`, found in an entry whose fullUrl is `from`, mean a resource of that type and id
+ * whose fullUrl is `url`? Ids are names inside one server: an absolute reference means that URL
+ * only, a relative one the server of its own entry (FHIR R4, Bundle, "Resolving references"). An
+ * entry without fullUrl may be of any. Empty: none is given.
+ */
+bool fhir_same_server(struct str reference, struct str from, struct str url);
+
 #endif

@@ -36,6 +36,27 @@ struct str fhir_type_and_id(struct str reference)
     return slashes ? str_cut(reference, from, reference.n) : (struct str){"", 0};
 }
 
+/* "http://server/fhir/" of http://server/fhir/Patient/1; empty for what is no such address. */
+static struct str server_of(struct str url)
+{
+    struct str pair = fhir_type_and_id(url);
+    bool web = str_starts(url, STR("http://")) || str_starts(url, STR("https://"));
+    return web && pair.n ? str_cut(url, 0, (size_t)(pair.p - url.p)) : (struct str){"", 0};
+}
+
+bool fhir_same_server(struct str reference, struct str from, struct str url)
+{
+    struct str pair = fhir_type_and_id(reference);
+    bool absolute = pair.n && pair.p > reference.p;
+    struct str wanted =
+        absolute ? str_cut(reference, 0, (size_t)(pair.p - reference.p)) : server_of(from);
+    struct str server = server_of(url);
+    if (url.n == 0 || (!absolute && (wanted.n == 0 || server.n == 0))) {
+        return true;
+    }
+    return str_eq(wanted, server);
+}
+
 static bool is_resource(const xmlNode *resource, struct str type_id)
 {
     const char *id = fhir_value(resource, "id");
@@ -75,9 +96,22 @@ static xmlNode *find_contained(xmlXPathContext *x, const xmlNode *at, const char
     return NULL;
 }
 
-/* By fullUrl, else by type and id. */
-static xmlNode *find_entry(xmlXPathContext *x, const char *reference)
+/* Of the entry around the reference; empty when it has none. */
+static struct str url_around(const xmlNode *at)
 {
+    for (; at && at->type == XML_ELEMENT_NODE; at = at->parent) {
+        const char *url = fhir_element(at, "entry") == at ? fhir_value(at, "fullUrl") : NULL;
+        if (url) {
+            return str_of(url);
+        }
+    }
+    return STR("");
+}
+
+/* By fullUrl, else by type and id. */
+static xmlNode *find_entry(xmlXPathContext *x, const xmlNode *at, const char *reference)
+{
+    struct str from = url_around(at);
     const xmlNode *root = xmlDocGetRootElement(x->doc);
     struct str type_id = fhir_type_and_id(str_of(reference));
     xmlNode *found = NULL;
@@ -90,7 +124,8 @@ static xmlNode *find_entry(xmlXPathContext *x, const char *reference)
         if (resource && url && strcmp(url, reference) == 0) {
             return resource;
         }
-        if (!found && resource && type_id.n && is_resource(resource, type_id)) {
+        if (!found && resource && type_id.n && is_resource(resource, type_id) &&
+            fhir_same_server(str_of(reference), from, str_of(url ? url : ""))) {
             found = resource;
         }
     }
@@ -110,7 +145,7 @@ void fhir_resolve(xmlXPathParserContext *ctxt, int nargs)
         const char *reference = n->type == XML_ELEMENT_NODE ? fhir_value(n, "reference") : NULL;
         xmlNode *resource = !reference            ? NULL
                             : reference[0] == '#' ? find_contained(x, n, reference + 1)
-                                                  : find_entry(x, reference);
+                                                  : find_entry(x, n, reference);
         if (resource) {
             x->opCount += (unsigned long)found->nodeNr; /* it looks for it among them */
             xmlXPathNodeSetAdd(found, resource);

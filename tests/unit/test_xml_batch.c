@@ -105,6 +105,48 @@ static void json_bundle(void **state)
     check_entries(open_batch(guard_copy(STR(JSON_BUNDLE)), &cp949), &cp949);
 }
 
+/* The same id on two servers: a reference means its own one, or none that is here. */
+static void servers(void **state)
+{
+    (void)state;
+    static const char bundle[] =
+        "{\"resourceType\":\"Bundle\",\"entry\":["
+        "{\"fullUrl\":\"http://a/Patient/"
+        "1\",\"resource\":{\"resourceType\":\"Patient\",\"id\":\"1\"}},"
+        "{\"fullUrl\":\"http://b/Patient/"
+        "1\",\"resource\":{\"resourceType\":\"Patient\",\"id\":\"1\","
+        "\"contact\":[{\"organization\":{\"reference\":\"Location/x\"}}]}},"
+        "{\"fullUrl\":\"http://b/Location/"
+        "x\",\"resource\":{\"resourceType\":\"Location\",\"id\":\"x\"}},"
+        "{\"fullUrl\":\"%s\",\"resource\":{\"resourceType\":\"Encounter\",\"id\":\"e\",\"subject\":"
+        "{\"reference\":\"%s\"}}}]}";
+    static const struct {
+        const char *url, *reference;
+        int patient; /* which entry, 0: none */
+    } rows[] = {
+        {"http://b/Encounter/e", "Patient/1", 2},
+        {"http://a/Encounter/e", "Patient/1", 1},
+        {"http://a/Encounter/e", "http://b/Patient/1/_history/4", 2},
+        {"http://a/Encounter/e", "http://c/Patient/1", 0},
+        {"http://c/Encounter/e", "Patient/1", 0},
+        {"urn:uuid:7", "Patient/1", 1},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct xml_message m = {.number = 0};
+        const char *text = arena_printf(arena, bundle, rows[i].url, rows[i].reference);
+        struct xml_batch *b = open_batch(guard_copy(str_of(text)), NULL);
+        for (int k = 0; k < 4; k++) {
+            assert_true(next(b, &m));
+        }
+        const char *raw = arena_z(arena, m.raw);
+        int carried = strstr(raw, "\"http://a/Patient/1\",\"resource")   ? 1
+                      : strstr(raw, "\"http://b/Patient/1\",\"resource") ? 2
+                                                                         : 0;
+        assert_row(carried == rows[i].patient, rows[i].reference);
+        assert_string_equal(shown(m.raw, NULL), carried ? "Encounter/e 1" : "Encounter/e");
+    }
+}
+
 #define XML_ENTRIES(f)                                                                             \
     "<" f "type value='transaction'/>\n"                                                           \
     "<" f "entry><" f "fullUrl value='http://s/Patient/p1'/><" f "resource><" f "Patient><" f      \
@@ -315,9 +357,10 @@ static void carried(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_bundle),    cmocka_unit_test(xml_bundle), cmocka_unit_test(single),
-        cmocka_unit_test(empty_bundles),  cmocka_unit_test(lines),      cmocka_unit_test(seek),
-        cmocka_unit_test(broken_bundles), cmocka_unit_test(carried),    cmocka_unit_test(too_large),
+        cmocka_unit_test(servers),   cmocka_unit_test(json_bundle),    cmocka_unit_test(xml_bundle),
+        cmocka_unit_test(single),    cmocka_unit_test(empty_bundles),  cmocka_unit_test(lines),
+        cmocka_unit_test(seek),      cmocka_unit_test(broken_bundles), cmocka_unit_test(carried),
+        cmocka_unit_test(too_large),
     };
     return cmocka_run_group_tests_name("xml: batches", tests, setup, teardown);
 }

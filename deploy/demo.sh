@@ -36,8 +36,7 @@ free_port() {
 rm -rf "$work"
 mkdir -p "$work/lists"
 port=$(free_port)
-sed -e 's#home=".."#home="../.."#' -e 's#"var/#"var/demo/#g' -e "s#port=\"2575\"#port=\"$port\"#" config/dari.xml |
-	awk '/<relay / { while ((getline line < "deploy/demo/lists.xml") > 0) print line } { print }' >"$config"
+sed "s#port=\"2575\"#port=\"$port\"#" deploy/demo/dari.xml >"$config"
 "$dari" keys init --config "$config" >"$work/keys.txt" || die "could not make keys"
 deploy/postgres.sh start "$work/postgres" >"$work/conninfo.txt" || die "could not start PostgreSQL"
 

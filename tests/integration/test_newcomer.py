@@ -1,5 +1,6 @@
 """The mistakes a newcomer makes: each gives one line that says what is wrong and what to do, and the right exit status."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -38,8 +39,21 @@ def edit(path, old, new):
         f.write(text.replace(old, new))
 
 
+def demo(tap, s):
+    """It must not run the feeds that somebody configured meanwhile: their files and their spools are no play."""
+    path = os.path.join(ROOT, "deploy/demo/dari.xml")
+    text = open(path, encoding="utf-8").read()
+    here = [p for p in re.findall(r'"(var/[^"]*)"', text) if not p.startswith("var/demo/")]
+    tap.equal("the demo keeps everything below var/demo, also what has a default", (here, text.count("<feed "), text.count('spool="var/demo/spool"')),
+              ([], 2, 2))
+    tap.check("and reads a configuration of its own", "config/dari.xml" not in open(os.path.join(ROOT, "deploy/demo.sh"), encoding="utf-8").read())
+    out = s.run("map", "--feed", "lists", "--config", path, os.path.join(ROOT, "deploy/demo/05-reservations.csv"))
+    tap.check("which is a good one", out.returncode == 0 and out.stdout.count("appointment.") == 3, out.stdout[:200] + out.stderr)
+
+
 def test(tap):
     with Site("newcomer") as s:
+        demo(tap, s)
         one_line(tap, "wrong path", s.run("run", "--config", "nowhere/dari.xml"), 1, "nowhere/dari.xml", "No such file")
         one_line(tap, "unknown command", s.run("strat"), 2, "strat", "dari --help")
         one_line(tap, "unknown role", s.run("run", "--only", "fed"), 2, "fed", "feed, relay")

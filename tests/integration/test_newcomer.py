@@ -48,7 +48,7 @@ def demo(tap, s):
               ([], 2, 2))
     tap.check("and reads a configuration of its own", "config/dari.xml" not in open(os.path.join(ROOT, "deploy/demo.sh"), encoding="utf-8").read())
     out = s.run("map", "--feed", "lists", "--config", path, os.path.join(ROOT, "deploy/demo/05-reservations.csv"))
-    tap.check("which is a good one", out.returncode == 0 and out.stdout.count("appointment.") == 3, out.stdout[:200] + out.stderr)
+    tap.check("which is a good one", out.returncode == 0 and out.stdout.count('"type":"appointment.') == 3, out.stdout[:200] + out.stderr)
 
 
 def test(tap):

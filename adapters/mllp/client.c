@@ -153,6 +153,26 @@ static bool one_commit(struct run *r, struct str frame, enum mllp_verdict *verdi
     return true;
 }
 
+static bool may_be_silent(const struct run *r, const struct slot *s)
+{
+    return r->c->messages[s->i].may_be_silent;
+}
+
+/*
+ * What a reply says, and how many messages of those under way stand before the one that it is to:
+ * replies come in order, so that nothing was said against them.
+ */
+static size_t judge(const struct run *r, struct str reply, enum mllp_verdict *verdict)
+{
+    const struct slots *sent = &r->under_way;
+    size_t k = 0;
+    *verdict = r->c->judge(r->c->ctx, sent->at[0].i, reply);
+    while (*verdict == MLLP_FOREIGN && may_be_silent(r, &sent->at[k]) && k + 1 < sent->n) {
+        *verdict = r->c->judge(r->c->ctx, sent->at[++k].i, reply);
+    }
+    return *verdict == MLLP_FOREIGN ? 0 : k;
+}
+
 static void one_reply(struct run *r, struct str reply)
 {
     enum mllp_verdict verdict = MLLP_FOREIGN;
@@ -163,9 +183,11 @@ static void one_reply(struct run *r, struct str reply)
     if (r->committed) {
         return; /* its reply is still to come */
     }
+    size_t silent = commit ? 0 : judge(r, reply, &verdict);
     struct slot s = take_first(&r->under_way);
-    if (!commit) {
-        verdict = r->c->judge(r->c->ctx, s.i, reply);
+    for (; silent > 0; silent--) {
+        finish(r, &s, MLLP_SILENT);
+        s = take_first(&r->under_way);
     }
     if (verdict == MLLP_AGAIN && s.attempts++ < r->c->retries) {
         put_in_order(&r->again, s);
@@ -269,7 +291,14 @@ static void connect_now(struct run *r)
 static void on_late(void *ctx)
 {
     struct run *r = ctx;
-    if (++r->under_way.at[0].attempts > r->c->retries) {
+    if (may_be_silent(r, &r->under_way.at[0]) && (r->committed || !r->c->release_2)) {
+        struct slot s = take_first(&r->under_way);
+        r->committed = false;
+        finish(r, &s, MLLP_SILENT);
+        net_timer_set(r->late, r->under_way.n ? r->c->timeout_ms : -1);
+        send_more(r);
+        check_end(r);
+    } else if (++r->under_way.at[0].attempts > r->c->retries) {
         give_up(r, "no reply in time");
     } else {
         lose(r, "no reply in time");

@@ -4,7 +4,9 @@
  *
  * Order is kept: while a message waits to be sent again, nothing behind it is sent for the first
  * time. A lost connection is opened again and what had no reply yet is sent again, oldest first;
- * the other side recognises what it had taken already. So is a message whose reply takes too long.
+ * the other side recognises what it had taken already. So is a message whose reply takes too long,
+ * unless it asks for one only on errors: then it was taken when the time is over, or a reply to the
+ * next one comes.
  *
  * Release 2 of MLLP: the other side first says whether it keeps the message (ACK) or not (NAK: sent
  * again like one judged MLLP_AGAIN), then comes the reply, if one was asked for; it is acknowledged
@@ -26,12 +28,13 @@ enum mllp_verdict {
     MLLP_REFUSED, /* for good: not sent again */
     MLLP_AGAIN,   /* not now: sent again after a while, up to `retries` times */
     MLLP_FOREIGN, /* no reply to this message at all: it failed, and the connection is made anew */
-    MLLP_SILENT   /* for done() only: no reply was wanted, it is with the kernel */
+    MLLP_SILENT   /* for done() only: no reply was wanted, it is with the kernel; or none came */
 };
 
 struct mllp_message {
     struct str bytes;
-    bool no_reply; /* it asks for none */
+    bool no_reply;      /* it asks for none */
+    bool may_be_silent; /* it asks for one only when it is not taken: silence is a yes */
 };
 
 struct mllp_client {

@@ -20,7 +20,10 @@ static const char help[] =
     "Sends every HL7 v2 message of the files, one after another, waits for each reply, and prints\n"
     "CONTROL-ID<TAB>MSA-1<TAB>milliseconds for each, then what the reply says against the message\n"
     "when it does. A reply AE or CE is tried again, AR and CR\n"
-    "are not; a lost connection is opened again and what had no reply is sent again.\n"
+    "are not; a lost connection is opened again and what had no reply is sent again. A message "
+    "that\n"
+    "asks for replies to errors alone (MSH-15, MSH-16: ER) was taken when none comes in time; its\n"
+    "MSA-1 is -, as of one that asks for none.\n"
     "\n"
     "  --window N     messages that may wait for their reply at a time (default 1)\n"
     "  --retries N    how often a message is sent again after AE, CE or no reply (default 3)\n"
@@ -96,34 +99,32 @@ static bool grow(struct sending *s)
     return entries != NULL;
 }
 
-/* MSH-15 and MSH-16 may ask for no reply, as core/hl7 reads them: neither to a yes nor to a no. */
-static bool wants_no_reply(const struct hl7_msg *m, struct str bytes)
+/* Does it ask for a reply (MSH-15 and MSH-16, as core/hl7 reads them) to a yes, or to a no? */
+static bool wants_reply(const struct hl7_msg *m, struct str bytes, enum hl7_verdict verdict)
 {
-    static const enum hl7_verdict both[] = {HL7_ACCEPT, HL7_ERROR};
     struct buf reply;
-    bool any = false;
+    bool wanted = true;
+    const struct hl7_reply r = {.verdict = verdict, .id = STR_INIT("1")};
     buf_init(&reply, REPLY_MAX);
-    for (size_t i = 0; i < 2; i++) {
-        bool wanted = true;
-        const struct hl7_reply r = {.verdict = both[i], .id = STR_INIT("1")};
-        hl7_reply(&reply, m, bytes, &r, &wanted);
-        any = any || wanted;
-    }
+    hl7_reply(&reply, m, bytes, &r, &wanted);
     buf_release(&reply);
-    return !any;
+    return wanted;
 }
 
 /* The bytes are looked at undecoded: delimiters and ids are ASCII in every set that senders use. */
-static void describe(struct sending *s, struct str bytes, struct entry *entry, bool *no_reply)
+static void describe(struct sending *s, struct mllp_message *message, struct entry *entry)
 {
     const struct hl7_msg *m;
     struct hl7_header h = {0};
-    *no_reply = false;
+    bool yes = true, no = true;
     arena_reset(s->scratch);
-    if (hl7_parse(s->scratch, bytes, &hl7_default_limits, &m, NULL) == ERR_NONE) {
+    if (hl7_parse(s->scratch, message->bytes, &hl7_default_limits, &m, NULL) == ERR_NONE) {
         hl7_header(m, &h);
-        *no_reply = wants_no_reply(m, bytes);
+        yes = wants_reply(m, message->bytes, HL7_ACCEPT);
+        no = wants_reply(m, message->bytes, HL7_ERROR);
     }
+    message->no_reply = !yes && !no;
+    message->may_be_silent = !yes && no;
     *entry = (struct entry){.id = h.control_id, .code = "-"};
 }
 
@@ -142,7 +143,7 @@ static enum err_code read_file(struct sending *s, const char *path, struct err *
         }
         struct mllp_message *m = &s->messages[s->count];
         m->bytes = message;
-        describe(s, message, &s->entries[s->count], &m->no_reply);
+        describe(s, m, &s->entries[s->count]);
         s->count++;
     }
     return s->count > before ? ERR_NONE : ERR(e, ERR_VALUE, 0, "%s holds no HL7 message", path);

@@ -124,6 +124,16 @@ def replies():  # F13
              ["--timeout", "500ms"], connections=2)
     scenario("noise between replies", ["noise"], [two], 0, [["B1", "AA"], ["B2", "AA"]], ["B1", "B2"])
     scenario("no reply wanted, none waited for", ["silence", "AA"], [quiet], 0, [["Q1", "-"], ["Q2", "AA"]], ["Q1", "Q2"])
+    errors = file("errors.hl7", message("E1", "|||ER|NE") + message("E2", "|||NE|ER") + message("E3"))
+    scenario("only errors are answered: silence is a yes", ["silence", "silence", "AA"], [errors], 0,
+             [["E1", "-"], ["E2", "-"], ["E3", "AA"]], ["E1", "E2", "E3"], ["--timeout", "300ms"])
+    scenario("only errors are answered, and one is", ["CR", "AR", "AA"], [errors], 1,
+             [["E1", "CR"], ["E2", "AR"], ["E3", "AA"]], ["E1", "E2", "E3"], says="2 of 3")
+    scenario("the reply to the next message tells as much", ["silence", "silence", "AA"], [errors], 0,
+             [["E1", "-"], ["E2", "-"], ["E3", "AA"]], ["E1", "E2", "E3"], ["--window", "3"])
+    yes = file("yes.hl7", message("Y1", "|||SU|NE"))
+    scenario("only a yes is answered: silence is none", ["silence"], [yes], 1, [], ["Y1", "Y1"],
+             ["--timeout", "300ms", "--retries", "1"], "no reply in time", 2)
     many = file("many.hl7", "".join(message(f"M{i}") for i in range(500)))
     names = [f"M{i}" for i in range(500)]
     scenario("a window of 50", ["AA"], [many], 0, [[n, "AA"] for n in names], names, ["--window", "50"])
@@ -135,6 +145,12 @@ def foreign():  # F14
     r.stop()
     ok(code == 1 and rows(out) == [["B1", "-"], ["B2", "AA"]] and "message 1 is not its acknowledgement" in err,
        "a reply to another message is not believed", f"{code}\n{out}{err}")
+    r = Receiver("silence", "silence", "other", "AA")
+    errors = file("errors.hl7", message("E1", "|||ER|NE") + message("E2", "|||NE|ER") + message("E3"))
+    code, out, err = send("--window", "3", f"mllp://127.0.0.1:{r.port}", errors)
+    r.stop()
+    ok(code == 1 and rows(out) == [["E1", "-"], ["E2", "AA"], ["E3", "AA"]] and "message 1 is not its" in err and
+       r.received == ["E1", "E2", "E3", "E2", "E3"], "nor does it tell that those before it were taken", f"{code}\n{out}{err}")
 
 
 def certificates():

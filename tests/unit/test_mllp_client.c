@@ -126,9 +126,10 @@ static void on_closed(void *ctx, const char *why)
 static const struct net_handlers handlers = {
     .accept = on_accept, .bytes = on_bytes, .closed = on_closed};
 
-static const struct mllp_message messages[] = {{STR_INIT("a"), false}, {STR_INIT("b"), false},
-                                               {STR_INIT("c"), false}, {STR_INIT("d"), false},
-                                               {STR_INIT("e"), false}, {STR_INIT("quiet"), true}};
+static const struct mllp_message messages[] = {
+    {.bytes = STR_INIT("a")}, {.bytes = STR_INIT("b")},
+    {.bytes = STR_INIT("c")}, {.bytes = STR_INIT("d")},
+    {.bytes = STR_INIT("e")}, {.bytes = STR_INIT("quiet"), .no_reply = true}};
 
 static enum mllp_verdict judge(void *ctx, size_t i, struct str reply)
 {

@@ -56,10 +56,6 @@ static size_t column_of(const char *reference)
 /* Makes room for cells up to number `column`; those between are empty. */
 static enum err_code reach(struct sheet_source *s, size_t column, struct err *e)
 {
-    if (column > workbook_limits(s->w)->columns) {
-        ERR(e, ERR_LIMIT, 0, "more than %zu columns", workbook_limits(s->w)->columns);
-        return at_cell(s, column, e);
-    }
     if (column > s->room) {
         size_t room = s->room * 2 > column ? s->room * 2 : column + 32;
         struct span *spans = realloc(s->spans, room * sizeof *spans);
@@ -177,6 +173,18 @@ static enum err_code read_cell_body(struct sheet_source *s, enum cell_type type,
     return code;
 }
 
+/* Sheets are coloured up to their last column: such cells are empty, and nobody misses them. */
+static enum err_code read_far_cell(struct sheet_source *s, struct raw_row *out, size_t column,
+                                   struct err *e)
+{
+    size_t from = s->text.n;
+    enum err_code code = read_cell_body(s, TYPE_TEXT, 0, column, out, e);
+    if (code == ERR_NONE && (s->text.n > from || out->formula == column)) {
+        code = ERR(e, ERR_LIMIT, 0, "more than %zu columns", workbook_limits(s->w)->columns);
+    }
+    return code == ERR_NONE || code == ERR_NOMEM ? code : at_cell(s, column, e);
+}
+
 static enum err_code read_cell(struct sheet_source *s, struct raw_row *out, struct err *e)
 {
     const char *reference = xml_reader_attr(s->reader, "r");
@@ -186,6 +194,9 @@ static enum err_code read_cell(struct sheet_source *s, struct raw_row *out, stru
     if (column <= s->count) {
         ERR(e, ERR_SYNTAX, 0, "cells are not in their order");
         return at_cell(s, s->count, e);
+    }
+    if (column > workbook_limits(s->w)->columns) {
+        return read_far_cell(s, out, column, e);
     }
     enum err_code code = reach(s, column, e);
     if (code != ERR_NONE) {

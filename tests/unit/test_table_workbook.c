@@ -104,6 +104,12 @@ static void test_cells(void **state)
          "[a|b]syntax row 2, column 2"},
         {"too far right", HEAD "<row r=\"2\"><c r=\"XFD2\"><v>1</v></c></row>",
          "[a|b]limit row 2, column 16384"},
+        {"too far right, a formula", HEAD "<row r=\"2\"><c r=\"XFD2\"><f>A1</f></c></row>",
+         "[a|b]limit row 2, column 16384"},
+        {"coloured to the end",
+         HEAD "<row r=\"2\"><c r=\"A2\"><v>1</v></c><c r=\"BXX2\" s=\"4\"/><c r=\"XFD2\" s=\"4\">"
+              "<v></v></c></row>",
+         "[a|b]2:[1|]"},
         {"too far down", HEAD "<row r=\"1048577\"/>", "[a|b]syntax row 1"},
         {"not well-formed", HEAD "<row r=\"2\"><c></row>", "syntax row 1" /* it is read ahead */},
         {"more than the header", HEAD "<row><c><v>1</v></c><c/><c><v>1</v></c></row>",

@@ -60,6 +60,10 @@ enum hl7_has hl7_get(const struct hl7_msg *m, const struct hl7_path *at, struct 
 size_t hl7_segments(const struct hl7_msg *m);
 struct str hl7_segment(const struct hl7_msg *m, size_t index); /* from 0, without its end */
 unsigned hl7_occurrences(const struct hl7_msg *m, const char segment[4]); /* how many PID, OBX, … */
+/* How many of the first name stand before the occ-th of the other: the last of them is number so.
+ */
+unsigned hl7_before(const struct hl7_msg *m, const char segment[4], const char other[4],
+                    unsigned occ);
 unsigned hl7_repetitions(const struct hl7_msg *m,
                          const struct hl7_path *field); /* 0 when absent or empty */
 unsigned hl7_fields(const struct hl7_msg *m, size_t segment_index);

@@ -295,6 +295,23 @@ unsigned hl7_occurrences(const struct hl7_msg *m, const char segment[4])
     return m->slots[slot_of(m, hl7_name(segment))].count;
 }
 
+unsigned hl7_before(const struct hl7_msg *m, const char segment[4], const char other[4],
+                    unsigned occ)
+{
+    const struct hl7_slot *s = &m->slots[slot_of(m, hl7_name(segment))];
+    size_t end = hl7_find(m, hl7_name(other), occ);
+    unsigned from = 0, to = s->count;
+    while (from < to) {
+        unsigned middle = from + (to - from) / 2;
+        if (m->order[s->first + middle] < end) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
+
 size_t hl7_offset(const struct hl7_msg *m, struct str slice)
 {
     uintptr_t from = (uintptr_t)m->text.p, p = (uintptr_t)slice.p;

@@ -2,6 +2,7 @@
 
 #include "core/hl7/hl7.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,12 +72,46 @@ static void apply_field(struct hl7_path *p, const struct record_scope *s)
     }
 }
 
+/* Segments that say who the patient is, and what of him all that follows is about. */
+static bool of_patient(const struct hl7_path *p)
+{
+    static const char names[][4] = {"PID", "PD1", "PV1", "PV2"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        found = found || memcmp(p->segment, names[i], 3) == 0;
+    }
+    return found;
+}
+
+/*
+ * A message may be about several patients, whose PID stands before what is theirs (ORU). Inside
+ * "for each OBR" it is the one before that OBR; his PV1 stands behind his PID, or is absent.
+ */
+static unsigned patient_at(const struct hl7_msg *m, const struct hl7_path *path,
+                           const struct record_scope *scope)
+{
+    while (scope && (path_of(scope->over)->field || of_patient(path_of(scope->over)))) {
+        scope = scope->up;
+    }
+    if (!scope || hl7_occurrences(m, "PID") < 2) {
+        return 0;
+    }
+    const struct hl7_path *over = path_of(scope->over);
+    unsigned occ = over->occ ? over->occ : scope->index;
+    unsigned pid = hl7_before(m, "PID", over->segment, occ);
+    unsigned n = hl7_before(m, path->segment, over->segment, occ);
+    bool his = memcmp(path->segment, "PID", 3) == 0 ||
+               (n && hl7_before(m, "PID", path->segment, n) == pid);
+    return his && n ? n : UINT_MAX;
+}
+
 /* The path as it is meant inside its scopes, the innermost first: itself, or changed in `memory`.
  */
-static const struct hl7_path *resolve(const struct hl7_path *path, const struct record_scope *scope,
-                                      struct hl7_path *memory)
+static const struct hl7_path *resolve(const struct hl7_msg *m, const struct hl7_path *path,
+                                      const struct record_scope *scope, struct hl7_path *memory)
 {
     const struct hl7_path *p = path;
+    const struct record_scope *all = scope;
     for (; scope; scope = scope->up) {
         const struct hl7_path *over = path_of(scope->over);
         if (memcmp(path->segment, over->segment, 3) != 0) {
@@ -92,6 +127,11 @@ static const struct hl7_path *resolve(const struct hl7_path *path, const struct 
             apply_field(memory, scope);
         }
     }
+    if (all && p->occ == 0 && of_patient(p)) {
+        *memory = *p;
+        memory->occ = patient_at(m, path, all);
+        p = memory;
+    }
     return p;
 }
 
@@ -99,7 +139,7 @@ static unsigned count(const struct record *r, const struct record_path *over,
                       const struct record_scope *scope)
 {
     struct hl7_path memory, whole;
-    const struct hl7_path *p = resolve(path_of(over), scope, &memory);
+    const struct hl7_path *p = resolve(msg_of(r), path_of(over), scope, &memory);
     struct str ignored;
     if (p->rep || p->choose || (p->field == 0 && p->occ)) {
         whole = *p;
@@ -149,7 +189,7 @@ static enum err_code get(const struct record *r, struct arena *a, const struct r
         [HL7_VALUE] = HAS_VALUE,
     };
     struct hl7_path memory;
-    const struct hl7_path *p = resolve(path_of(path), scope, &memory);
+    const struct hl7_path *p = resolve(msg_of(r), path_of(path), scope, &memory);
     struct str escaped;
     enum hl7_has has = hl7_get(msg_of(r), p, &escaped);
     if ((has == HL7_ABSENT || has == HL7_EMPTY) && is_trigger(p)) {
@@ -176,7 +216,11 @@ static const char *place(const struct record *r, const struct record_path *p,
 {
     struct str text = p->text;
     size_t choice = str_find(text, '[', 0), end = str_find(text, ']', choice);
-    (void)r;
+    struct hl7_path memory;
+    const struct hl7_path *path = resolve(msg_of(r), path_of(p), scope, &memory);
+    if (of_patient(path) && path->occ > 1 && path->occ < UINT_MAX) {
+        return hl7_path_text(path, out); /* of the patient whose turn it is */
+    }
     if (end < text.n) { /* the place of PID-3[5='MR'].1 is PID-3.1 */
         struct str below = str_cut(text, end + 1, text.n);
         snprintf(out, RECORD_PLACE, "%.*s%.*s", (int)choice, text.p, STR_ARG(below));

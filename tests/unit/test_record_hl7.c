@@ -87,6 +87,50 @@ static void values(void **state)
     }
 }
 
+/* Of several patients the one is meant before whose next PID the segment of the turn stands. */
+static void patients(void **state)
+{
+    (void)state;
+    static const char message[] = "MSH|^~\\&|A|B|C|D|||ORU^R01|7|P|2.5\r"
+                                  "NTE|1\rPID|1||7^^^H^MR|||||||||~b\rPV1|1|O\rOBR|1\rOBR|2\r"
+                                  "PID|2||8\rOBR|3\r"
+                                  "PID|3||9^^^H^MR\rPV1|1|I\rOBR|4\rOBX|1\r";
+    const struct {
+        const char *over;
+        unsigned index;
+        const char *path, *want, *place;
+    } rows[] = {
+        {"OBR", 1, "PID-3.1", "7", "PID-3.1"},
+        {"OBR", 2, "PID-3[5='MR'].1", "7", "PID-3.1"},
+        {"OBR", 2, "PV1-2", "O", "PV1-2"},
+        {"OBR", 3, "PID-3.1", "8", "PID(2)-3.1"},
+        {"OBR", 3, "PID-3[5='MR'].1", "", "PID(2)-3.1"},
+        {"OBR", 3, "PV1-2", "", "PV1-2"}, /* nor that of another patient */
+        {"OBR", 4, "PID-3[5='MR'].1", "9", "PID(3)-3.1"},
+        {"OBR", 4, "PV1-2", "I", "PV1(2)-2"},
+        {"OBR", 3, "PID(1)-3.1", "7", "PID(1)-3.1"},
+        {"OBX", 1, "PID-3.1", "9", "PID(3)-3.1"},
+        {"OBR(1)", 1, "PID-3.1", "7", "PID-3.1"},
+        {"NTE", 1, "PID-3.1", "", "PID-3.1"},
+        {"PID", 3, "PID-3.1", "9", "PID(3)-3.1"},
+    };
+    const struct hl7_msg *m = NULL;
+    assert_int_equal(hl7_parse(arena, str_of(message), NULL, &m, NULL), ERR_NONE);
+    const struct record *r = record_of_hl7(arena, m);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct record_scope s = {.over = path(rows[i].over), .index = rows[i].index};
+        struct value v;
+        char out[RECORD_PLACE];
+        assert_int_equal(record_get(r, arena, path(rows[i].path), &s, &v, NULL), ERR_NONE);
+        assert_same(v.text, str_of(rows[i].want), rows[i].path);
+        assert_string_equal(record_place(r, path(rows[i].path), &s, out), rows[i].place);
+    }
+    struct record_scope outer = {.over = path("OBR"), .index = 1};
+    assert_int_equal(record_count(r, path("PID-12"), &outer), 2);
+    outer.index = 4;
+    assert_int_equal(record_count(r, path("PID-12"), &outer), 0);
+}
+
 /* What older messages do not say in MSH-9: EVN-1 does, or there is but one kind of the message. */
 static void triggers(void **state)
 {
@@ -227,9 +271,9 @@ static void nested(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compile), cmocka_unit_test(values),   cmocka_unit_test(triggers),
-        cmocka_unit_test(failure), cmocka_unit_test(counting), cmocka_unit_test(scopes),
-        cmocka_unit_test(nested),
+        cmocka_unit_test(compile),  cmocka_unit_test(values),  cmocka_unit_test(triggers),
+        cmocka_unit_test(patients), cmocka_unit_test(failure), cmocka_unit_test(counting),
+        cmocka_unit_test(scopes),   cmocka_unit_test(nested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -17,6 +17,22 @@ static void count_up(void *n)
     ++*(int *)n;
 }
 
+/* Of the block that it keeps all is there again, and what was large has gone. */
+static void an_arena_that_is_used_again(void **state)
+{
+    (void)state;
+    enum { MORE_THAN_FIRST = 5000, LARGE = 100000 };
+    struct arena *a = arena_new(0);
+    char *first = arena_alloc(a, 16);
+    arena_reset(a);
+    assert_ptr_equal(arena_alloc(a, 16), first);
+    char *second = arena_alloc(a, MORE_THAN_FIRST);
+    arena_alloc(a, LARGE);
+    arena_reset(a);
+    assert_ptr_equal(arena_alloc(a, 16), second); /* the larger one of the two others */
+    arena_free(&a);
+}
+
 static void arenas(void **state)
 {
     (void)state;
@@ -205,8 +221,10 @@ static void wide_charsets(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arenas),   cmocka_unit_test(files),
-                                       cmocka_unit_test(options),  cmocka_unit_test(problem_lists),
-                                       cmocka_unit_test(charsets), cmocka_unit_test(wide_charsets)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arenas),        cmocka_unit_test(an_arena_that_is_used_again),
+        cmocka_unit_test(files),         cmocka_unit_test(options),
+        cmocka_unit_test(problem_lists), cmocka_unit_test(charsets),
+        cmocka_unit_test(wide_charsets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

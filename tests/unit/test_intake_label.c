@@ -51,6 +51,7 @@ static void other_control_ids_are_none(void **state)
                                          "9f86d081884c7d6#1",
                                          "9f86d081884c7d6x#1",
                                          "9f86d081884c7d652#1",
+                                         "9f86d081884c7d65x2#1",
                                          "9f86d081884c7d65.#1",
                                          "9f86d081884c7d65.1#1",
                                          "9f86d081884c7d65.99999999999#1",

@@ -1,6 +1,7 @@
 #include "core/xml/reader.h"
 
 #include "core/base/buf.h"
+#include "core/xml/utf16.h"
 
 #include <libxml/parser.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct xml_reader {
     xml_read_fn read;
     void *ctx;
     struct xml_reader_limits limits;
+    struct utf16 wide;
     struct gate gate;
     struct err problem; /* of the gate, of reading or of a limit */
     xmlParserCtxt *parser;
@@ -49,7 +51,8 @@ static enum err_code too_long(struct xml_reader *r, const char *what, size_t lim
                limit);
 }
 
-static bool says_utf8(const char *declaration)
+/* What it may say: how the bytes are is known by then. */
+static bool says_utf(const struct xml_reader *r, const char *declaration)
 {
     const char *at = strstr(declaration, "encoding");
     char quote;
@@ -63,7 +66,8 @@ static bool says_utf8(const char *declaration)
     quote = *at;
     struct str rest = str_of(quote ? at + 1 : at);
     struct str name = str_cut(rest, 0, str_find(rest, quote, 0));
-    return str_same(name, STR("utf-8")) || str_same(name, STR("utf8"));
+    return r->wide.wide ? str_same(str_cut(name, 0, 6), STR("utf-16"))
+                        : str_same(name, STR("utf-8")) || str_same(name, STR("utf8"));
 }
 
 /* <?xml version="1.0" encoding="…"?> at the very beginning. */
@@ -72,7 +76,7 @@ static enum err_code end_of_pi(struct xml_reader *r)
     struct gate *g = &r->gate;
     bool first = g->offset == (int64_t)g->n;
     g->declaration[g->n - 3 < DECLARATION ? g->n - 3 : DECLARATION - 1] = '\0';
-    if (first && !says_utf8(g->declaration)) {
+    if (first && !says_utf(r, g->declaration)) {
         return ERR(&r->problem, ERR_UNSUPPORTED, 0, "a character set other than utf-8 is declared");
     }
     return ERR_NONE;
@@ -302,7 +306,8 @@ enum err_code xml_reader_new(xml_read_fn read, void *ctx, const struct xml_reade
         free(r);
         return ERR(e, ERR_NOMEM, 0, "no memory to read xml");
     }
-    xmlCtxtUseOptions(r->parser, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    xmlCtxtUseOptions(r->parser, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING |
+                                     XML_PARSE_IGNORE_ENC); /* it gets UTF-8 */
     *out = r;
     return ERR_NONE;
 }
@@ -332,13 +337,17 @@ static enum err_code failed(struct xml_reader *r, struct err *e)
 /* The next piece through the gate to libxml2, which calls the functions above. */
 static enum err_code feed(struct xml_reader *r, struct err *e)
 {
-    char piece[PIECE];
-    ssize_t got = r->read(r->ctx, piece, sizeof piece, &r->problem);
-    if (got < 0 || gate_pass(r, piece, (size_t)got) != ERR_NONE) {
+    char bytes[PIECE], piece[UTF16_ROOM(PIECE)];
+    size_t n = 0;
+    ssize_t got = r->read(r->ctx, bytes, sizeof bytes, &r->problem);
+    if (got >= 0 && !utf16_take(&r->wide, bytes, (size_t)got, piece, &n)) {
+        ERR(&r->problem, ERR_CHARSET, (size_t)r->gate.offset, "bytes are not valid utf-16");
+    }
+    if (got < 0 || r->problem.code != ERR_NONE || gate_pass(r, piece, n) != ERR_NONE) {
         return failed(r, e);
     }
     r->ended = got == 0;
-    xmlParseChunk(r->parser, piece, (int)got, r->ended);
+    xmlParseChunk(r->parser, piece, (int)n, r->ended);
     if (!buf_ok(&r->bytes)) {
         return ERR(e, ERR_LIMIT, (size_t)r->gate.offset, "an element is too long");
     }

@@ -1,9 +1,9 @@
 /*
  * Large XML from outside, read as a stream: parts of workbooks. Every byte passes a gate before
- * libxml2 sees it: UTF-8 only, no DOCTYPE, start tags, texts, comments and the whole within limits
- * (libxml2 2.9 spends quadratic time on attributes, and declares no limit of its own). Nothing is
- * loaded from elsewhere, no entity but the predefined ones is known. Memory: one element and its
- * text, and what 16 KiB of markup become.
+ * libxml2 sees it: UTF-8 (or UTF-16) only, no DOCTYPE, start tags, texts, comments and the whole
+ * within limits (libxml2 2.9 spends quadratic time on attributes, and declares no limit of its
+ * own). Nothing is loaded from elsewhere, no entity but the predefined ones is known. Memory: one
+ * element and its text, and what 16 KiB of markup become.
  */
 #ifndef DARI_XML_READER_H
 #define DARI_XML_READER_H

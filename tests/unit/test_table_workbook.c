@@ -1,4 +1,5 @@
 /* core/table: workbooks. What a cell shows, and every refusal with its code and its place. */
+#include "core/base/text.h"
 #include "core/table/formats.h"
 #include "core/table/strings.h"
 #include "tests/lib/book.h"
@@ -173,6 +174,56 @@ static void test_sheets(void **state)
     assert_string_equal(table_text(path, &s), "required ");
 }
 
+static void expect(const struct book_part *extra, const char *rows, const char *strings,
+                   const struct table_settings *s, const char *expected)
+{
+    assert_true(book_write(path, rows, strings, extra));
+    assert_string_equal(table_text(path, s), expected);
+}
+
+/* A part in UTF-16, its letters cut by every edge of a piece; with a mark or a declaration. */
+static void test_utf16(void **state)
+{
+    (void)state;
+    enum { LETTERS = 20000 };
+    static const struct table_settings s = {.fallback = CHARSET_UTF8};
+    static const char *const heads[] = {"\xEF\xBB\xBF<?xml version=\"1.0\" encoding=\"UTF-16\"?>",
+                                        ""};
+    for (size_t i = 0; i < 4; i++) {
+        struct buf part, wanted;
+        buf_init(&part, 1 << 20);
+        buf_init(&wanted, 1 << 20);
+        struct buf text;
+        buf_init(&text, 1 << 20);
+        buf_printf(&text, "%s<sst><si><t>a</t></si><si><t>", heads[i / 2]);
+        buf_addz(&wanted, "[a|b]2:[a|");
+        for (int k = 0; k < LETTERS; k++) {
+            const char *letter = k % 5 ? "홍" : k % 2 ? "😀" : "x";
+            buf_addz(&text, letter);
+            buf_addz(&wanted, letter);
+        }
+        buf_addz(&text, "</t></si></sst>");
+        buf_addz(&wanted, "]");
+        for (size_t at = 0; at < text.n;) {
+            unsigned c = text_next(buf_str(&text), &at), units[2] = {c, 0};
+            if (c > 0xffff) {
+                units[0] = 0xd800 + ((c - 0x10000) >> 10);
+                units[1] = 0xdc00 + ((c - 0x10000) & 0x3ff);
+            }
+            for (int u = 0; u < 2 && (u == 0 || units[1]); u++) {
+                buf_addc(&part, (char)(i % 2 ? units[u] >> 8 : units[u] & 0xff));
+                buf_addc(&part, (char)(i % 2 ? units[u] & 0xff : units[u] >> 8));
+            }
+        }
+        const struct book_part extra = {"xl/sharedStrings.xml", part.p, part.n};
+        expect(&extra, HEAD "<row r=\"2\"><c t=\"s\"><v>0</v></c><c t=\"s\"><v>1</v></c></row>", "",
+               &s, arena_z(arena, buf_str(&wanted)));
+        buf_release(&part);
+        buf_release(&text);
+        buf_release(&wanted);
+    }
+}
+
 static char *repeated(const char *piece, size_t times)
 {
     size_t n = strlen(piece);
@@ -182,13 +233,6 @@ static char *repeated(const char *piece, size_t times)
     }
     out[n * times] = '\0';
     return out;
-}
-
-static void expect(const struct book_part *extra, const char *rows, const char *strings,
-                   const struct table_settings *s, const char *expected)
-{
-    assert_true(book_write(path, rows, strings, extra));
-    assert_string_equal(table_text(path, s), expected);
 }
 
 /* Bombs, links, doctypes, floods of attributes: refused with the part. */
@@ -225,7 +269,10 @@ static void test_hostile(void **state)
         {{"xl/sharedStrings.xml", deep, 0}, "limit xl/sharedStrings.xml"},
         {{"xl/sharedStrings.xml", "<?xml version=\"1.0\" encoding=\"UTF-7\"?><sst/>", 0},
          "unsupported xl/sharedStrings.xml"},
-        {{"xl/sharedStrings.xml", "\xFF\xFE<\0s\0/\0>\0", 10}, "charset xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "\xFF\xFE<\0s\0>\0\x3D\xD8<\0", 12},
+         "charset xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "\xFF\xFE<\0s\0/\0>", 9}, "charset xl/sharedStrings.xml"},
+        {{"xl/sharedStrings.xml", "<\0!\0D\0O\0C\0", 10}, "refused xl/sharedStrings.xml"},
         {{"xl/sharedStrings.xml", "<sst><si><t>", 0}, "syntax xl/sharedStrings.xml"},
         {{"xl/workbook.xml", "<workbook/>", 0}, "syntax "},
         {{"_rels/.rels", "<Relationships/>", 0}, "unsupported "},
@@ -430,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_hostile), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_strings), cmocka_unit_test(test_archive),
         cmocka_unit_test(test_formats), cmocka_unit_test(test_shown),
+        cmocka_unit_test(test_utf16),
     };
     return cmocka_run_group_tests_name("table: workbooks", tests, setup, teardown);
 }

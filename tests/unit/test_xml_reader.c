@@ -114,7 +114,33 @@ static void test_refused(void **state)
             }
         }
     }
-    assert_string_equal(steps((struct str){"<\0a\0/\0>\0", 8}, 3, &wide), "!charset");
+    assert_string_equal(steps((struct str){"<\0a\0 \0\0\0>\0", 10}, 3, &wide), "!charset");
+}
+
+/* 가 and 😀 in UTF-16, with a mark and without, high byte first and last. */
+static void test_utf16(void **state)
+{
+    (void)state;
+    static const struct {
+        struct str xml;
+        const char *expected;
+    } rows[] = {
+        {STR_INIT("<\0a\0/\0>\0"), "(a)a"},
+        {STR_INIT("\xFF\xFE<\0a\0>\0\x00\xAC\x3D\xD8\x00\xDE<\0/\0a\0>\0"), "(a-가😀)a"},
+        {STR_INIT("\xFE\xFF\0<\0a\0>\xAC\x00\xD8\x3D\xDE\x00\0<\0/\0a\0>"), "(a-가😀)a"},
+        {STR_INIT("\0<\0a\0>\xDE\x00\0<\0/\0a\0>"), "!charset"},
+        {STR_INIT("\0<\0a\0>\xD8\x3D\0<\0/\0a\0>"), "!charset"},
+        {STR_INIT("\0<\0a\0/\0>\0"), "!charset"},
+        {STR_INIT("\0<\0!\0D\0O"), "!refused"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t piece = 1; piece <= rows[i].xml.n; piece++) {
+            const char *got = steps(rows[i].xml, piece, &wide), *end = strchr(got, '!');
+            if (strcmp(rows[i].expected[0] == '!' && end ? end : got, rows[i].expected) != 0) {
+                fail_msg("row %zu in pieces of %zu: %s", i, piece, got);
+            }
+        }
+    }
 }
 
 static void test_limits(void **state)
@@ -137,6 +163,6 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_limits)};
+                                       cmocka_unit_test(test_utf16), cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests_name("xml: streams", tests, NULL, NULL);
 }

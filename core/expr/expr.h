@@ -12,6 +12,8 @@
  *           | "exists" set "(" expr ")" | "count" set "(" expr ")" | function "(" sum {"," sum} ")"
  *     cmp  := = != < <= > >=         state := absent | empty | null | set | unknown
  *
+ * In the list behind `in` a name may stand for words that the caller gave (expr_parse_with).
+ *
  * A name is lower case (last_visit_on, today, now). A path is a record path: SEG, SEG-F… as it
  * stands, or any notation in braces; where there is no record, braces hold the name of a
  * parameter. A quote in a text is doubled. Numbers have up to 15 characters and may have a
@@ -47,6 +49,17 @@ enum truth { TRUTH_FALSE, TRUTH_TRUE, TRUTH_UNKNOWN };
 
 /* ERR_SYNTAX / ERR_LIMIT with the offset in the text. Needs no knowledge of names. */
 enum err_code expr_parse(struct arena *a, struct str text, const struct expr **out, struct err *e);
+
+/* Words under a name: lower({status}) in (cancelled, 'deleted') looks for each of them. */
+struct expr_words {
+    const char *name;
+    const struct str *words;
+    size_t count;
+    const struct expr_words *next; /* more of them */
+};
+/* The same with such names; `words` must live as long as the expression, or be NULL. */
+enum err_code expr_parse_with(struct arena *a, struct str text, const struct expr_words *words,
+                              const struct expr **out, struct err *e);
 
 /* ---- on a record ---- */
 

@@ -44,7 +44,7 @@ static enum err_code parse_in(struct parser *p, struct expr *left, struct expr *
     struct kids k = {0};
     size_t pos = p->token.pos;
     enum err_code code = parser_advance(p, e);
-    code = code == ERR_NONE ? parser_values(p, &k, e) : code;
+    code = code == ERR_NONE ? parser_values(p, p->words, &k, e) : code;
     return code == ERR_NONE ? parser_join(p, OP_IN, 0, pos, left, k.first, out, e) : code;
 }
 
@@ -195,7 +195,13 @@ enum err_code parser_or(struct parser *p, struct expr **out, struct err *e)
 
 enum err_code expr_parse(struct arena *a, struct str text, const struct expr **out, struct err *e)
 {
-    struct parser p = {.arena = a};
+    return expr_parse_with(a, text, NULL, out, e);
+}
+
+enum err_code expr_parse_with(struct arena *a, struct str text, const struct expr_words *words,
+                              const struct expr **out, struct err *e)
+{
+    struct parser p = {.arena = a, .words = words};
     struct expr *x;
     size_t bad;
     *out = NULL;

@@ -12,8 +12,29 @@ static const struct {
     [FN_LEAST] = {"least", 2, 16},
 };
 
-/* "(" sum {"," sum} ")" */
-enum err_code parser_values(struct parser *p, struct kids *k, struct err *e)
+static enum err_code add_value(struct parser *p, const struct expr_words *words, struct expr *x,
+                               struct kids *k, struct err *e)
+{
+    while (words && !(x->op == OP_NAME && str_is(x->text, words->name))) {
+        words = words->next;
+    }
+    if (!words) {
+        parser_add(k, x);
+    }
+    for (size_t i = 0; words && i < words->count; i++) {
+        struct expr *word;
+        enum err_code code = parser_node(p, OP_TEXT, x->pos, &word, e);
+        if (code != ERR_NONE) {
+            return code;
+        }
+        word->text = words->words[i];
+        parser_add(k, word);
+    }
+    return ERR_NONE;
+}
+
+enum err_code parser_values(struct parser *p, const struct expr_words *words, struct kids *k,
+                            struct err *e)
 {
     enum err_code code = parser_take_sign(p, "(", e);
     while (code == ERR_NONE) {
@@ -22,10 +43,12 @@ enum err_code parser_values(struct parser *p, struct kids *k, struct err *e)
         if (code == ERR_NONE) {
             code = parser_value(x, e);
         }
+        if (code == ERR_NONE) {
+            code = add_value(p, words, x, k, e);
+        }
         if (code != ERR_NONE) {
             return code;
         }
-        parser_add(k, x);
         if (!parser_is_sign(p, ",")) {
             return parser_take_sign(p, ")", e);
         }
@@ -46,7 +69,7 @@ static enum err_code parse_call(struct parser *p, struct token name, struct expr
     }
     struct kids k = {0};
     struct expr *x;
-    enum err_code code = parser_values(p, &k, e);
+    enum err_code code = parser_values(p, NULL, &k, e);
     if (code == ERR_NONE && (k.count < functions[fn].least || k.count > functions[fn].most)) {
         code = ERR(e, ERR_SYNTAX, name.pos, "%s takes %u to %u values", functions[fn].name,
                    functions[fn].least, functions[fn].most);

@@ -11,6 +11,7 @@ struct parser {
     struct str text;
     size_t at;
     struct token token; /* the next one */
+    const struct expr_words *words;
     unsigned nodes, depth;
 };
 
@@ -44,7 +45,8 @@ enum err_code parser_enter(struct parser *p, struct err *e);
 
 enum err_code parser_or(struct parser *p, struct expr **out, struct err *e);
 enum err_code parser_sum(struct parser *p, struct expr **out, struct err *e);
-/* "(" sum {"," sum} ")" */
-enum err_code parser_values(struct parser *p, struct kids *k, struct err *e);
+/* "(" sum {"," sum} ")"; a name among `words` (or NULL) is each of its words. */
+enum err_code parser_values(struct parser *p, const struct expr_words *words, struct kids *k,
+                            struct err *e);
 
 #endif

@@ -127,6 +127,7 @@ static const struct mapping *load_mapping(struct loader *l, const struct xml_nod
     l->names = &m->names;
     load_namespaces(l, root, m);
     load_headers(l, root, m);
+    load_words(l, root);
     m->name = arena_z(l->a, str_of(xml_attr_or(root, "name", "")));
     m->label =
         arena_printf(l->a, "%s@%s", m->name ? m->name : "", xml_attr_or(root, "version", "0"));

@@ -19,6 +19,7 @@ struct loader {
     const char *headers;                   /* the dictionary of headers of tables */
     const struct header_names *dictionary; /* NULL: not read yet */
     struct table **loaded;                 /* list of the set: each table is read once */
+    const struct expr_words *words;        /* of the file */
 };
 
 #define PROBLEM(l, node, ...) problem_add((l)->p, (l)->file, xml_line(node), __VA_ARGS__)
@@ -30,6 +31,7 @@ const struct record_path *load_path(struct loader *l, const struct xml_node *n, 
 /* Paths separated by blanks; blanks inside '…', […] and {…} belong to a path. */
 bool load_paths(struct loader *l, const struct xml_node *n, const char *text,
                 const struct record_path ***out, size_t *count);
+void load_words(struct loader *l, const struct xml_node *root);           /* before any condition */
 const struct expr *load_when(struct loader *l, const struct xml_node *n); /* NULL: no condition */
 void load_each(struct loader *l, const struct xml_node *n, struct each *out);
 /* from, or, as, … of a value; `kind` is what the catalogue wants of it. */

@@ -126,6 +126,48 @@ bool load_paths(struct loader *l, const struct xml_node *n, const char *text,
     return ok;
 }
 
+/* <words name="cancelled" are="취소, 예약취소"/> */
+static void load_list(struct loader *l, const struct xml_node *n, struct expr_words *out)
+{
+    struct str rest = arena_copy(l->a, str_of(xml_attr_or(n, "are", ""))), word;
+    size_t most = 1;
+    for (size_t i = 0; i < rest.n; i++) {
+        most += rest.p[i] == ',';
+    }
+    struct str *words = arena_array(l->a, most, sizeof *words);
+    out->name = arena_z(l->a, str_of(xml_attr_or(n, "name", "")));
+    out->words = words;
+    while (words && str_next(&rest, ',', &word)) {
+        words[out->count] = str_trim(word);
+        out->count += words[out->count].n > 0;
+    }
+    if (!words || !out->name) {
+        no_memory(l, n);
+    } else if (out->count == 0) {
+        PROBLEM(l, n, "%s names no words: give them, with commas between", out->name);
+    }
+}
+
+void load_words(struct loader *l, const struct xml_node *root)
+{
+    l->words = NULL;
+    for (const struct xml_node *n = xml_child(root, "words"); n; n = xml_sibling(n, "words")) {
+        struct expr_words *w = arena_alloc(l->a, sizeof *w);
+        if (!w) {
+            no_memory(l, n);
+            return;
+        }
+        load_list(l, n, w);
+        for (const struct expr_words *x = l->words; x && w->name; x = x->next) {
+            if (strcmp(x->name, w->name) == 0) {
+                PROBLEM(l, n, "there are two lists of words named %s", w->name);
+            }
+        }
+        w->next = l->words;
+        l->words = w;
+    }
+}
+
 const struct expr *load_when(struct loader *l, const struct xml_node *n)
 {
     const char *text = xml_attr(n, "when");
@@ -135,7 +177,7 @@ const struct expr *load_when(struct loader *l, const struct xml_node *n)
         return NULL;
     }
     struct str copy = arena_copy(l->a, str_of(text));
-    if (expr_parse(l->a, copy, &x, &e) != ERR_NONE ||
+    if (expr_parse_with(l->a, copy, l->words, &x, &e) != ERR_NONE ||
         expr_bind_record(l->a, x, l->names, &e) != ERR_NONE) {
         PROBLEM(l, n, "when: %s (at character %zu)", e.msg, e.pos + 1);
         return NULL;

@@ -295,13 +295,43 @@ static void test_given(void **state)
     }
 }
 
+/* A name in a list is each of its words, where one is looked for and only there. */
+static void test_words(void **state)
+{
+    (void)state;
+    static const struct str kinds[] = {STR_INIT("I"), STR_INIT("O")}, other[] = {STR_INIT("it's")};
+    static const struct expr_words more = {"other", other, 1, NULL},
+                                   words = {"kind", kinds, 2, &more};
+    static const struct row rows[] = {
+        {"PV1-2 in (kind)", T},       {"PV1-2 in (other)", F},    {"PV1-2 in (other, kind)", T},
+        {"PV1-2 in ('E', other)", F}, {"PV1-2 not in (kind)", F}, {"'it''s' in (kind, other)", T},
+        {"ZZZ-1 in (kind)", U},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct expr *x;
+        enum truth t;
+        assert_int_equal(expr_parse_with(arena, str_of(rows[i].text), &words, &x, NULL), ERR_NONE);
+        assert_int_equal(expr_bind_record(arena, x, &record_hl7, NULL), ERR_NONE);
+        assert_int_equal(expr_test(x, record, arena, NULL, &t, NULL), ERR_NONE);
+        if ((int)t != rows[i].wanted) {
+            fail_msg("%s: %d", rows[i].text, (int)t);
+        }
+    }
+    static const char *const wrong[] = {"PV1-2 in (kinds)", "PV1-2 = kind", "lower(kind) = 'i'"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        const struct expr *x;
+        assert_int_equal(expr_parse_with(arena, str_of(wrong[i]), &words, &x, NULL), ERR_NONE);
+        assert_int_equal(expr_bind_record(arena, x, &record_hl7, NULL), ERR_UNSUPPORTED);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_given),     cmocka_unit_test(test_truth_tables),
         cmocka_unit_test(test_states),    cmocka_unit_test(test_comparisons),
         cmocka_unit_test(test_functions), cmocka_unit_test(test_scope),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -17,6 +17,9 @@
     "<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"           \
     "<for message=\"ADT^A11\"/>\n"                                                                 \
     "<patient from=\"PID-3.1\"/>\n"
+#define WORDS_HEAD(words)                                                                          \
+    "<mapping name=\"m\" version=\"1\" format=\"hl7v2\" xmlns=\"urn:dari:mapping:1\">\n"           \
+    "<for message=\"ADT^A11\"/>\n" words "<patient from=\"PID-3.1\"/>\n"
 #define VOIDED "<event type=\"visit.voided\">\n"
 #define KEY "<field name=\"visit_key\" from=\"PV1-19.1\" kind=\"visit\"/>\n"
 #define TAIL "</event>\n</mapping>\n"
@@ -149,6 +152,12 @@ static const struct {
      ":6: from is empty"},
     {HEAD "<event type=\"visit.voided\" when=\"PV1-2 = \">\n" KEY TAIL, ":4: when: "},
     {HEAD "<event type=\"visit.voided\" when=\"last_visit_on &lt; 3\">\n" KEY TAIL, ":4: when: "},
+    {WORDS_HEAD("<words name=\"w\" are=\" , \"/>\n") VOIDED KEY TAIL, ":3: w names no words"},
+    {WORDS_HEAD("<words name=\"w\" are=\"a\"/>\n<words name=\"w\" are=\"b\"/>\n") VOIDED KEY TAIL,
+     ":4: there are two lists of words named w"},
+    {WORDS_HEAD("<words name=\"w\" are=\"a\"/>\n") "<event type=\"visit.voided\" when=\"PV1-2 in "
+                                                   "(v)\">\n" KEY TAIL,
+     ":5: when: a name means nothing"},
     {HEAD "<event type=\"visit.voided\" each=\"\">\n" KEY TAIL, ":4: each names nothing"},
     {HEAD "<event type=\"visit.voided\" each=\"A B C D E\">\n" KEY TAIL, ":4: "},
     {HEAD "<event type=\"visit.voided\" time=\"ZZ\">\n" KEY TAIL, ":4: path ZZ: "},

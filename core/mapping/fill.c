@@ -100,7 +100,7 @@ static enum err_code set_lists(const struct run *r, const struct event_rule *x,
         unsigned count = record_count(r->record, list->each.paths[0], at->scope);
         for (unsigned n = 1; n <= count; n++) {
             struct repetition memory;
-            struct spot inside = {find_scope(&list->each, n, at->scope, &memory), at->time};
+            struct spot inside = {find_scope(r, &list->each, n, at->scope, &memory), at->time};
             bool holds;
             enum err_code rc = find_holds(r, list->when, inside.scope, &holds, e);
             if (rc == ERR_NONE && holds) {
@@ -153,7 +153,7 @@ static enum err_code set_changed(const struct run *r, const struct event_rule *x
         unsigned count = c->each.count ? record_count(r->record, c->each.paths[0], at->scope) : 1;
         for (unsigned n = 1; n <= count && !changed_before(x, set, i) && !set[i]; n++) {
             struct repetition memory;
-            struct spot inside = {find_scope(&c->each, n, at->scope, &memory), at->time};
+            struct spot inside = {find_scope(r, &c->each, n, at->scope, &memory), at->time};
             struct found v;
             enum err_code rc = find_value(r, &c->rule, &inside, &v, e);
             if (rc == ERR_NONE && v.has != HAS_ABSENT) {

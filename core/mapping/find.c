@@ -9,11 +9,12 @@ enum err_code find_place(const struct run *r, const struct record_path *path,
     return err_at(e, "%s", record_place(r->record, path, scope, place));
 }
 
-const struct record_scope *find_scope(const struct each *each, unsigned index,
+const struct record_scope *find_scope(const struct run *r, const struct each *each, unsigned index,
                                       const struct record_scope *up, struct repetition *memory)
 {
     for (size_t i = 0; i < each->count; i++) {
-        memory->scopes[i] = (struct record_scope){each->paths[i], index, up};
+        memory->scopes[i] = (struct record_scope){
+            each->paths[i], record_beside(r->record, each->paths, each->count, i, index), up};
         up = &memory->scopes[i];
     }
     return up;

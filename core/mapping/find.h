@@ -64,7 +64,7 @@ enum { EACH_PATHS = 4 };
 struct repetition {
     struct record_scope scopes[EACH_PATHS];
 };
-const struct record_scope *find_scope(const struct each *each, unsigned index,
+const struct record_scope *find_scope(const struct run *r, const struct each *each, unsigned index,
                                       const struct record_scope *up, struct repetition *memory);
 
 #endif

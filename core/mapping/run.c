@@ -204,7 +204,7 @@ static enum err_code make_events(struct making *k, const struct mapping *m,
     enum err_code rc = ERR_NONE;
     for (unsigned n = 1; n <= count && rc == ERR_NONE; n++) {
         struct repetition memory;
-        const struct record_scope *scope = find_scope(&x->each, n, NULL, &memory);
+        const struct record_scope *scope = find_scope(&k->run, &x->each, n, NULL, &memory);
         bool holds;
         rc = find_holds(&k->run, x->when, scope, &holds, e);
         if (rc == ERR_NONE && holds) {

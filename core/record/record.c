@@ -46,6 +46,13 @@ unsigned record_count(const struct record *r, const struct record_path *over,
     return ops[r->format]->count(r, over, scope);
 }
 
+unsigned record_beside(const struct record *r, const struct record_path *const *paths, size_t count,
+                       size_t which, unsigned index)
+{
+    return which && ops[r->format]->beside ? ops[r->format]->beside(r, paths, count, which, index)
+                                           : index;
+}
+
 enum err_code record_get(const struct record *r, struct arena *a, const struct record_path *p,
                          const struct record_scope *scope, struct value *out, struct err *e)
 {

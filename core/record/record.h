@@ -56,6 +56,15 @@ struct record_scope {
 unsigned record_count(const struct record *r, const struct record_path *over,
                       const struct record_scope *scope);
 
+/*
+ * Segments that go forward together ("for each OBR ORC TQ1"): which occurrence of paths[which] is
+ * in the group of number `index` of paths[0]. A group begins with the one of them that stands first
+ * in the message and goes to the next of its kind. Repetitions of fields, and segments that do not
+ * stand in groups (all PID, then as many MRG), go by number. One more than there are: none.
+ */
+unsigned record_beside(const struct record *r, const struct record_path *const *paths, size_t count,
+                       size_t which, unsigned index);
+
 /* The value, in `a`. ERR_CHARSET or ERR_NOMEM; the place is in e->where. */
 enum err_code record_get(const struct record *r, struct arena *a, const struct record_path *p,
                          const struct record_scope *scope, struct value *out, struct err *e);

@@ -150,6 +150,44 @@ static unsigned count(const struct record *r, const struct record_path *over,
     return p->field ? hl7_repetitions(msg_of(r), p) : hl7_occurrences(msg_of(r), p->segment);
 }
 
+/* All of the one stand behind all of the other, or before them, and there are as many. */
+static bool not_grouped(const struct hl7_msg *m, const char lead[4], const char own[4])
+{
+    unsigned leads = hl7_occurrences(m, lead), owns = hl7_occurrences(m, own);
+    return leads == owns &&
+           (hl7_before(m, own, lead, leads) == 0 || hl7_before(m, own, lead, 1) == owns);
+}
+
+static const char *opener_of(const struct hl7_msg *m, const struct record_path *const *paths,
+                             size_t count)
+{
+    const char *first = path_of(paths[0])->segment;
+    for (size_t i = 1; i < count; i++) {
+        const char *other = path_of(paths[i])->segment;
+        first = hl7_before(m, other, first, 1) ? other : first;
+    }
+    return first;
+}
+
+static unsigned beside(const struct record *r, const struct record_path *const *paths, size_t count,
+                       size_t which, unsigned index)
+{
+    const struct hl7_msg *m = msg_of(r);
+    const struct hl7_path *a = path_of(paths[0]), *b = path_of(paths[which]);
+    if (a->field || b->field || a->occ || b->occ || not_grouped(m, a->segment, b->segment)) {
+        return index;
+    }
+    const char *lead = a->segment, *own = b->segment, *opener = opener_of(m, paths, count);
+    bool leads = memcmp(opener, lead, 3) == 0;
+    unsigned group = leads ? index : hl7_before(m, opener, lead, index);
+    bool opened =
+        leads || (group && (index == 1 || hl7_before(m, opener, lead, index - 1) < group));
+    unsigned from = opened ? hl7_before(m, own, opener, group) : hl7_before(m, own, lead, index);
+    unsigned next = hl7_before(m, own, opener, group + 1), to = hl7_before(m, own, lead, index + 1);
+    to = next < to ? next : to;
+    return from < to ? from + 1 : hl7_occurrences(m, own) + 1;
+}
+
 /* MSH-1 and MSH-2 are delimiters, not text with delimiters in it. */
 static bool is_delimiters(const struct hl7_path *p)
 {
@@ -240,4 +278,4 @@ static const char *place(const struct record *r, const struct record_path *p,
 }
 
 const struct record_ops record_hl7_ops = {
-    .compile = compile, .count = count, .get = get, .place = place};
+    .compile = compile, .count = count, .get = get, .beside = beside, .place = place};

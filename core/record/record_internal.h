@@ -23,6 +23,9 @@ struct record_ops {
                       const struct record_scope *scope);
     enum err_code (*get)(const struct record *r, struct arena *a, const struct record_path *p,
                          const struct record_scope *scope, struct value *out, struct err *e);
+    /* record_beside(); NULL: by number. */
+    unsigned (*beside)(const struct record *r, const struct record_path *const *paths, size_t count,
+                       size_t which, unsigned index);
     const char *(*place)(const struct record *r, const struct record_path *p,
                          const struct record_scope *scope, char out[RECORD_PLACE]);
 };

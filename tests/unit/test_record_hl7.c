@@ -131,6 +131,46 @@ static void patients(void **state)
     assert_int_equal(record_count(r, path("PID-12"), &outer), 0);
 }
 
+/* "Which ORC and TQ1 are of this OBR?": those of its group, whatever the others have. */
+static void groups(void **state)
+{
+    (void)state;
+    const struct {
+        const char *segments;
+        unsigned want[3][2]; /* of each OBR: its ORC, its TQ1; one too many: none */
+    } rows[] = {
+        {"ORC|1\rTQ1|1\rOBR|1\rORC|2\rTQ1|2\rOBR|2\r", {{1, 1}, {2, 2}}},
+        {"ORC|1\rOBR|1\rTQ1|1\rORC|2\rOBR|2\rTQ1|2\r", {{1, 1}, {2, 2}}},
+        {"ORC|1\rOBR|1\rORC|2\rTQ1|1\rOBR|2\r", {{1, 2}, {2, 1}}},
+        {"ORC|1\rOBR|1\rTQ1|1\rTQ1|2\rORC|2\rOBR|2\rTQ1|3\r", {{1, 1}, {2, 3}}},
+        {"ORC|1\rOBR|1\rTQ1|1\rTQ1|2\rORC|2\rOBR|2\r", {{1, 1}, {2, 3}}},
+        {"ORC|1\rRXO|1\rORC|2\rOBR|1\rORC|3\rOBR|2\rTQ1|1\r", {{2, 2}, {3, 1}}},
+        {"ORC|1\rOBR|1\rOBR|2\rTQ1|1\rORC|2\rOBR|3\r", {{1, 2}, {3, 1}, {2, 2}}},
+        {"OBR|1\rTQ1|1\rOBR|2\rOBR|3\rTQ1|2\r", {{1, 1}, {1, 3}, {1, 2}}},
+        {"OBR|1\rOBR|2\rORC|1\rORC|2\r", {{1, 1}, {2, 1}}},
+        {"ORC|1\rORC|2\rOBR|1\rOBR|2\rTQ1|1\r", {{1, 2}, {2, 1}}},
+        {"OBR|1\r", {{1, 1}}},
+    };
+    const struct record_path *const paths[] = {path("OBR"), path("ORC"), path("TQ1")};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const char *text = arena_printf(arena, "MSH|^~\\&|A\r%s", rows[i].segments);
+        const struct hl7_msg *m = NULL;
+        assert_int_equal(hl7_parse(arena, str_of(text), NULL, &m, NULL), ERR_NONE);
+        const struct record *r = record_of_hl7(arena, m);
+        for (unsigned n = 1; n <= hl7_occurrences(m, "OBR"); n++) {
+            assert_int_equal(record_beside(r, paths, 3, 0, n), n);
+            for (size_t k = 0; k < 2; k++) {
+                unsigned got = record_beside(r, paths, 3, k + 1, n), want = rows[i].want[n - 1][k];
+                if (got != want) {
+                    fail_msg("row %zu: of OBR(%u) number %u, not %u", i, n, got, want);
+                }
+            }
+        }
+    }
+    const struct record_path *const repetitions[] = {path("PID-3"), path("PID-5")};
+    assert_int_equal(record_beside(record(), repetitions, 2, 1, 2), 2);
+}
+
 /* What older messages do not say in MSH-9: EVN-1 does, or there is but one kind of the message. */
 static void triggers(void **state)
 {
@@ -271,9 +311,9 @@ static void nested(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compile),  cmocka_unit_test(values),  cmocka_unit_test(triggers),
-        cmocka_unit_test(patients), cmocka_unit_test(failure), cmocka_unit_test(counting),
-        cmocka_unit_test(scopes),   cmocka_unit_test(nested),
+        cmocka_unit_test(compile),  cmocka_unit_test(values), cmocka_unit_test(triggers),
+        cmocka_unit_test(patients), cmocka_unit_test(groups), cmocka_unit_test(failure),
+        cmocka_unit_test(counting), cmocka_unit_test(scopes), cmocka_unit_test(nested),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

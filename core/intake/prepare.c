@@ -4,9 +4,16 @@
 
 #include <strings.h>
 
+/* At a field of a segment, not at a segment as a whole. */
+static bool in_a_field(const struct err *problem)
+{
+    struct hl7_path place;
+    return hl7_path_parse(str_of(problem->where), &place, NULL) == ERR_NONE && place.field;
+}
+
 int prepare_condition(const struct err *problem)
 {
-    if (problem->code == ERR_SYNTAX) {
+    if (problem->code == ERR_SYNTAX && !in_a_field(problem)) {
         return 100; /* segment sequence error: the structure */
     }
     if (problem->code == ERR_REQUIRED) {

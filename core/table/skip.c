@@ -74,7 +74,8 @@ static struct str unmarked(struct str s)
 /* Most cells are seen at their first character not to be a word for a total. */
 static bool may_be_total(struct str s)
 {
-    static const char *const first[] = {"합", "총", "소", "누", "계", "전", "("};
+    static const char *const first[] = {"합", "총", "소", "누", "계", "전",
+                                        "일", "월", "평", "수", "환", "("};
     if (s.n < 3 || s.n > 48) {
         return false;
     }
@@ -94,8 +95,9 @@ static bool total_word(struct arena *a, struct str cell, bool first)
 {
     static const char *const words[] = {"합계", "총계",  "소계",     "총합계",
                                         "누계", "total", "subtotal", "grandtotal"};
-    static const char *const weaker[] = {"합",     "계",     "총",       "전체", "총건수",
-                                         "총인원", "총금액", "총인원수", "sum"};
+    static const char *const weaker[] = {
+        "합",   "계",   "총",   "전체", "총건수",   "총인원",   "총금액", "총인원수", "총수납액",
+        "일계", "월계", "평균", "누적", "합계금액", "수납합계", "환자수", "sum"};
     cell = text_trim(unmarked(cell));
     if (!may_be_total(cell)) {
         return false;

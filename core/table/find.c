@@ -172,6 +172,9 @@ static enum err_code missing(struct table *t, const struct search *s, struct err
     if (!s->nearest.row) {
         ERR(e, ERR_REQUIRED, 0, "no header in the first %d rows: it needs %.*s",
             (int)TABLE_HEADER_SEARCH, STR_ARG(buf_str(&list)));
+    } else if (list.n == 0) { /* all that is required, but one word alone may be chance */
+        ERR(e, ERR_REQUIRED, 0,
+            "only one of the headers is known; <alias header=…> in the mapping adds names");
     } else {
         ERR(e, ERR_REQUIRED, 0,
             "the header lacks %.*s; <alias header=…> in the mapping adds a name",

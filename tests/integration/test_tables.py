@@ -265,6 +265,9 @@ def by_hand(tap):
     got = run("nearly.csv", lambda p: big(p, "차트번호,성명,방문예정,상태\n1,가,2026-03-12,예약\n".encode("cp949"), b"", 0))
     tap.check("what the nearest header lacks, and how a name is added", "nearly.csv#row 1: required: the header lacks appt_date (예약일" in got.stderr
               and "<alias" in got.stderr and got.returncode == 1, got.stderr)
+    got = run("one.csv", lambda p: big(p, "차트번호,번지,호실\n1,가,2\n".encode("cp949"), b"", 0), "patient-list")
+    tap.check("one header that is known among others", "one.csv#row 1: required: only one of the headers is known" in got.stderr
+              and got.returncode == 1, got.stderr)
     got = run("day.csv", lambda p: big(p, "차트번호,예약일,몇시\n1,2026-03-12,10:00\n".encode("cp949"), b"", 0))
     tap.check("a day whose time has an unknown header", "no column that is known gives one" in got.stderr and got.returncode == 1, got.stderr)
     bare_rows(tap, work)

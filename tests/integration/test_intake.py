@@ -16,6 +16,10 @@ def adt(control, mrn="10001", name="홍^길동", birth="19760617", at="202603090
             f"EVN|{kind}|20260309090000\rPID|1||{mrn}^^^HANBIT^MR||{name}||{birth}|M\r").encode()
 
 
+def frame(message):
+    return b"\x0b" + message + b"\x1c\r"
+
+
 def once(tap, s, m):
     first = m.ask(adt("A1"))
     tap.equal("accepted", code(first), "AA")
@@ -32,6 +36,14 @@ def once(tap, s, m):
     both.write(adt("A2", mrn="10002"))
     both.write(adt("A2", mrn="10002"))
     tap.equal("twice in one write: the same reply twice", both.read(), both.read())
+    before = int(s.one("SELECT sum(duplicates) FROM dari.feed_count"))
+    both.sock.sendall(2 * frame(adt("A3", mrn="10003")))
+    tap.equal("twice in one piece: the same reply twice", both.read(), both.read())
+    tap.equal("which counts as one repetition", int(s.one("SELECT sum(duplicates) FROM dari.feed_count")), before + 1)
+    both.sock.sendall(frame(adt("A1")) + frame(adt("A4", mrn="10004")))
+    tap.equal("a known one and a new one in one piece", (both.read(), code(both.read())), (first, "AA"))
+    tap.equal("the event is of the new one", s.one("SELECT m.control_id FROM dari.event e JOIN dari.message m ON m.no = e.message_no "
+                                                   "ORDER BY e.seq DESC LIMIT 1"), "A4")
 
 
 def order(tap, s):

@@ -115,9 +115,13 @@ def two_readers(tap, s):
     written = "SELECT count(*) FROM dari.ledger WHERE body LIKE 'rows %'"
     before = s.one(written)
     arrays = ", ".join(["'{}'"] * 22)
-    out = refused(s, f"SELECT dari.commit_rows('hanbit', 'list', now(), {b['batch']}, 'x', 0, 10, 10, 0, '-', '-', '{{0,0,0}}', {arrays}, "
-                     "NULL, NULL, NULL)")
-    tap.check("a file that somebody else has read on: nothing is written", "somebody else reads the file" in out, out)
+    call = (f"SELECT dari.commit_rows('hanbit', 'list', now(), {b['batch']}, 'x', 0, 10, 10, 0, '-', '-', '{{0,0,0}}', {arrays}, "
+            "NULL, NULL, NULL)")
+    out = refused(s, call)
+    tap.check("a file that is at its end: nothing is written", "somebody else reads the file" in out, out)
+    out = refused(s, f"SET LOCAL statement_timeout = '30s'; UPDATE dari.batch SET state = 'reading' WHERE no = {b['batch']}; {call}")
+    tap.check("nor of one that somebody else has read on", "somebody else reads the file" in out, out)
+    tap.equal("which is as it was", batch(s, "many.csv")["state"], "taken")
     tap.equal("not even an entry", s.one(written), before)
 
 

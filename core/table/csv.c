@@ -184,17 +184,45 @@ static void undouble(const struct csv *c, struct str *cell)
 
 /* ---- character set ---- */
 
+/* Letters of three bytes and more, as Hangul is, in valid UTF-8. */
+static size_t long_letters(struct str s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        n += (unsigned char)s.p[i] >= 0xe0;
+    }
+    return n;
+}
+
 /*
- * A file that says nothing is UTF-8 when what is in the buffer from the first letter on that is not
- * ASCII is valid UTF-8 (a character may be cut by its end), else what the feed falls back to.
+ * Valid UTF-8 but for its cut end; or one broken letter among twenty, as programs leave that cut
+ * names to a number of bytes. CP949 is broken at nearly every letter.
  */
+static bool is_utf8(struct str rest, bool more)
+{
+    size_t good = 0, broken = 0, bad = 0;
+    while (!text_utf8(rest, &bad)) {
+        good += long_letters(str_cut(rest, 0, bad));
+        rest = str_cut(rest, bad, rest.n);
+        if (more && rest.n < TEXT_CHAR && (unsigned char)rest.p[0] >= 0xc2) {
+            return broken * 20 <= good; /* the rest of the letter is yet to come */
+        }
+        size_t next = 1;
+        while (next < rest.n && ((unsigned char)rest.p[next] & 0xc0) == 0x80) {
+            next++;
+        }
+        rest = str_cut(rest, next, rest.n);
+        broken++;
+    }
+    return broken * 20 <= good + long_letters(rest);
+}
+
+/* A file that says nothing is UTF-8 when what is in the buffer from the first letter on that is not
+ * ASCII is UTF-8, else what the feed falls back to. */
 static void settle_charset(struct csv *c, struct str rest)
 {
-    size_t bad = 0;
     bool more = !c->in.ended && c->in.taken < c->in.size;
-    bool utf8 = text_utf8(rest, &bad) ||
-                (more && rest.n - bad < TEXT_CHAR && (unsigned char)rest.p[bad] >= 0xc2);
-    c->charset = utf8 ? CHARSET_UTF8 : c->fallback;
+    c->charset = is_utf8(rest, more) ? CHARSET_UTF8 : c->fallback;
     c->charset_known = true;
 }
 

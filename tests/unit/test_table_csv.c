@@ -151,6 +151,11 @@ static void test_charsets(void **state)
         {"a syllable that EUC-KR lacks", BYTES("a,b\n1,\x94\xEE\n"), "[a|b]2:[1|뷁]"},
         {"neither", BYTES("a,b\n1,\xC8\xAB\n2,\xC8\xFF\n3,c\n"),
          "[a|b]2:[1|홍]3!charset row 3, column b;4:[3|c]"},
+        {"UTF-8 with a name that was cut",
+         BYTES("차트번호,이름,주소\n1,홍길\xEB\x8F,서울특별시 강남구 테헤란로 "
+               "백이십삼번길\n2,김영희,부산\n"),
+         "[차트번호|이름|주소]2!charset row 2, column 이름;3:[2|김영희|부산]"},
+        {"CP949 of few letters", BYTES("a,b\n1,\xC8\xAB\xB1\xE6\n"), "[a|b]2:[1|홍길]"},
         {"UTF-8 as marked, but not",
          BYTES("\xEF\xBB\xBF"
                "a,b\n1,\xC8\xFF\n2,c\n"),

@@ -17,6 +17,9 @@ FEED = """
   <feed name="snap" adapter="files" mapping="{root}/var/test/repair.xml" rows="snapshot">
     <files folder="{home}/snap" scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
+  <feed name="gone" adapter="files" mapping="{root}/var/test/repair.xml" rows="snapshot" covers="all">
+    <files folder="{home}/gone" scan="50ms" min-age="0s" retry="100ms"/>
+  </feed>
   <feed name="hl7" adapter="files" mapping="{root}/mappings/hl7v2" charset-fallback="utf-8">
     <files folder="{home}/hl7" scan="50ms" min-age="0s" retry="100ms"/>
   </feed>
@@ -40,10 +43,10 @@ HL7 = ("MSH|^~\\&|HIS|HANBIT|DARI|DARI|20260311090000||ADT^A04^ADT_A01|H1|P|2.5|
        "PV1|1|O|IM||||||||||||||||V1^^^HANBIT^VN|||||||||||||||||||||||||20260311090000\r")
 
 
-def write_mapping(version, bad, key="appt_no"):
+def write_mapping(version, bad, key="appt_no", of="row^*"):
     os.makedirs(os.path.join(ROOT, "var", "test"), exist_ok=True)
     with open(os.path.join(ROOT, "var", "test", "repair.xml"), "w", encoding="utf-8") as f:
-        f.write(MAPPING.replace("VERSION", version).replace("BAD", bad).replace("KEY", key))
+        f.write(MAPPING.replace("VERSION", version).replace("BAD", bad).replace("KEY", key).replace("row^*", of))
 
 
 def rows(*each):
@@ -231,10 +234,28 @@ def another_key(tap, s):
     tap.equal("and is the one from then on", s.one("SELECT columns FROM dari.snapshot_key WHERE feed = 'snap'"), "appt_no")
 
 
+def gone(tap, s):
+    """A row that is gone was not read: its message counts in no sum of its file, reprocessed or not."""
+    write_mapping("8", "", of="row^new")
+    s.run("reload", check=True)
+    take(s, "gone", "gone-1.csv", rows(("C1", "G1", "30"), ("C2", "G2", "30")))
+    before = take(s, "gone", "gone-2.csv", rows(("C1", "G1", "30")))
+    tap.equal("one row is gone, which no mapping is for", (before["gone"], before["unchanged"], sums(before)),
+              (1, 1, {"read": 1, "mapped": 0, "ignored": 0, "rejected": 0, "events": 0}))
+    write_mapping("9", "")
+    s.run("reload", check=True)
+    no = s.one("SELECT max(no) FROM dari.message WHERE feed = 'gone' AND type = 'row^gone' AND state = 'ignored'")
+    out = s.run("message", "reprocess", no)
+    tap.check("now there is one", f"message {no}: ignored" in out.stdout and "ignored → ignored" not in out.stdout, out.stdout + out.stderr)
+    after = batch(s, "gone-2.csv")
+    tap.equal("the sum is as it was, but for events", {k: v for k, v in sums(after).items() if k != "events"},
+              {k: v for k, v in sums(before).items() if k != "events"})
+
+
 def test(tap):
     write_mapping("1", "")
     with Site("repair", feeds=FEED) as s:
-        for f in ("inbox", "work", "archive", "error", "hl7", "snap"):
+        for f in ("inbox", "work", "archive", "error", "hl7", "snap", "gone"):
             os.makedirs(os.path.join(s.home, f))
         s.start()
         one = take(s, "inbox", "one.csv", rows(("C1", "A1", "30"), ("C2", "A2", "long"), ("C3", "A3", "longer"), ("C4", "A4", "0")))
@@ -245,6 +266,7 @@ def test(tap):
         order_of_locks(tap, s, one)
         beside_the_snapshot(tap, s)
         another_key(tap, s)
+        gone(tap, s)
 
 
 main(test)

@@ -13,7 +13,7 @@ struct format format_builtin(int id)
     bool date = (id >= 14 && id <= 17) || (id >= 27 && id <= 31) || (id >= 34 && id <= 36) ||
                 (id >= 50 && id <= 58);
     bool time = (id >= 18 && id <= 21) || id == 32 || id == 33 || id == 45 || id == 47;
-    struct format f = {SHOWN_NUMBER, ""};
+    struct format f = {SHOWN_NUMBER, "", 0};
     f.as = date                  ? SHOWN_DATE
            : time                ? SHOWN_TIME
            : id == 22            ? SHOWN_BOTH
@@ -136,9 +136,31 @@ static bool counts(struct str unit)
     return false;
 }
 
+/* [<=9999999]###-####;(0##) ###-####, Korea's telephone numbers: of the second section. */
+static struct format of_larger(struct str code)
+{
+    static const struct format plain = {SHOWN_NUMBER, "", 0};
+    size_t from = str_starts(code, STR("[<=")) ? 3 : 2, end = str_find(code, ']', 0);
+    size_t second = str_find(code, ';', end) + 1;
+    int64_t limit;
+    if (second > code.n || num_i64(str_cut(code, from, end), 0, INT32_MAX, &limit, NULL)) {
+        return plain;
+    }
+    struct str larger = str_cut(code, second, code.n);
+    if (str_starts(larger, STR("[<"))) {
+        return plain; /* one after the other without end */
+    }
+    struct format f = format_of(larger);
+    f.above = limit;
+    return f.as == SHOWN_SHAPE ? f : plain;
+}
+
 struct format format_of(struct str code)
 {
-    struct format f = {SHOWN_NUMBER, ""};
+    if (str_starts(code, STR("[<"))) {
+        return of_larger(code);
+    }
+    struct format f = {SHOWN_NUMBER, "", 0};
     struct letters l = read_code(code);
     struct str shape = {l.shape, l.n}, unit = str_trim(str_cut(shape, l.behind, l.n));
     bool time = l.hour || l.second, date = l.year || l.day || (l.month_or_minute && !time);
@@ -258,6 +280,19 @@ static char whole_digit(const struct decimal *d, int i)
     return i < (int)d->n ? d->digits[i] : '0';
 }
 
+static bool has_shape(const struct format *f, const struct decimal *d)
+{
+    int whole = (int)d->n - d->places;
+    int64_t v = 0;
+    if (f->as != SHOWN_SHAPE || d->places > 0) {
+        return false;
+    }
+    for (int i = 0; i < whole && v <= f->above; i++) {
+        v = v * 10 + (whole_digit(d, i) - '0');
+    }
+    return f->above == 0 || v > f->above;
+}
+
 /* Digits go in from the right; those that are left over, all before the first place. */
 static bool write_shape(const struct decimal *d, const char *shape, struct buf *out)
 {
@@ -351,7 +386,7 @@ static enum err_code write_moment(const struct formats *f, enum shown_as as,
 enum err_code format_number(const struct formats *f, size_t style, struct str number,
                             struct buf *out, struct err *e)
 {
-    static const struct format plain = {SHOWN_NUMBER, ""};
+    static const struct format plain = {SHOWN_NUMBER, "", 0};
     const struct format *shown = style < f->count ? &f->styles[style] : &plain;
     struct decimal d;
     if (!read_decimal(number, &d)) {
@@ -362,8 +397,7 @@ enum err_code format_number(const struct formats *f, size_t style, struct str nu
     }
     round_decimal(&d);
     d.places -= shown->as == SHOWN_PERCENT && d.n ? 2 : 0;
-    bool ok = shown->as == SHOWN_SHAPE && d.places <= 0 ? write_shape(&d, shown->shape, out)
-                                                        : write_decimal(&d, out);
+    bool ok = has_shape(shown, &d) ? write_shape(&d, shown->shape, out) : write_decimal(&d, out);
     buf_addz(out, shown->as == SHOWN_PERCENT ? "%" : shown->as == SHOWN_UNIT ? shown->shape : "");
     return ok ? ERR_NONE : ERR(e, ERR_VALUE, 0, "is not a number");
 }

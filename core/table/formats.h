@@ -28,6 +28,7 @@ struct format {
     /* Of a shape: SHAPE_ZERO for each 0, SHAPE_DIGIT for each # and what stands between them; of a
      * unit its text. With a NUL byte at the end. */
     char shape[SHAPE_BYTES];
+    int64_t above; /* only larger numbers have the shape: [<=9999999]###-####;(0##) ###-#### */
 };
 
 /* Cell style → format. */

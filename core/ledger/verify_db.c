@@ -96,6 +96,9 @@ static enum err_code check_page(struct verification *v, const struct db_rows *pa
     }
     code = code == ERR_NONE ? verify_messages(v, page, e) : code;
     code = code == ERR_NONE ? verify_rows(v, page, e) : code;
+    for (int i = 0; code == ERR_NONE && i < db_count(page); i++) {
+        later_entry(&v->later, db_str(page, i, 1));
+    }
     code = code == ERR_NONE ? verify_events(v, page, e) : code;
     return code == ERR_NONE ? verify_deliveries(v, page, e) : code;
 }
@@ -146,6 +149,9 @@ static enum err_code run(struct verification *v, const struct tree_sink *sink, s
         code = code == ERR_NONE ? checkpoints_up_to(v, INT64_MAX, e) : code;
     }
     code = code == ERR_NONE ? check_heads(v, e) : code;
+    if (!v->walk.stopped) { /* else a later entry may be missing */
+        later_end(&v->later, &v->walk);
+    }
     walk_end(&v->walk);
     return code;
 }
@@ -192,6 +198,7 @@ enum err_code ledger_verify_db(struct db *db, const struct ledger_check *c,
     }
     db_rollback(db);
 out:
+    later_free(&v.later);
     free(v.tiles);
     free(tree);
     arena_free(&v.notes);

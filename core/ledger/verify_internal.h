@@ -3,6 +3,7 @@
 #define DARI_LEDGER_VERIFY_INTERNAL_H
 
 #include "core/ledger/tiles.h"
+#include "core/ledger/verify_later.h"
 #include "core/ledger/walk.h"
 #include "core/store/db.h"
 
@@ -13,6 +14,7 @@ struct verification {
     struct arena *notes; /* the page of checkpoints being merged in */
     struct walk walk;
     struct tiles *tiles;
+    struct later later; /* messages whose state a later entry says */
     struct db_rows *checkpoints;
     int at; /* next row of `checkpoints` */
     bool tile_reported;

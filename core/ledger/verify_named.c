@@ -60,13 +60,24 @@ static bool received_fits(struct str entry, struct str received, bool spooled)
     return spooled ? str_cmp(received, entry) <= 0 : str_eq(received, entry);
 }
 
+static char letter(struct str state)
+{
+    return state.n ? state.p[0] : '-';
+}
+
 /* What the entry says itself. The state of a message that was reprocessed is said by a later entry.
  */
-static bool same_message(struct str body, const struct db_rows *rows, int i)
+static bool same_message(struct verification *v, int64_t idx, struct str body,
+                         const struct db_rows *rows, int i, enum err_code *code, struct err *e)
 {
+    struct str said = entry_get(body, "state"), stored = db_str(rows, i, 6);
+    bool later = db_i64(rows, i, 8) != 0;
+    if (later) {
+        *code = later_keep(&v->later, db_i64(rows, i, 0), idx, letter(stored), letter(said), e);
+    }
     return str_eq(entry_get(body, "feed"), db_str(rows, i, 5)) &&
            received_fits(entry_get(body, "at"), db_str(rows, i, 7), db_i64(rows, i, 9) != 0) &&
-           (db_i64(rows, i, 8) || str_eq(entry_get(body, "state"), db_str(rows, i, 6)));
+           (later || str_eq(said, stored));
 }
 
 enum err_code verify_messages(struct verification *v, const struct db_rows *page, struct err *e)
@@ -105,7 +116,7 @@ enum err_code verify_messages(struct verification *v, const struct db_rows *page
         hex_of(digest, &hex);
         seen[at] = true;
         v->walk.report->messages++;
-        if (!same_message(db_str(page, at, 1), rows, i) ||
+        if (!same_message(v, db_i64(page, at, 0), db_str(page, at, 1), rows, i, &code, e) ||
             !str_eq(entry_get(db_str(page, at, 1), "digest"), buf_str(&hex))) {
             walk_problem(&v->walk, db_i64(page, at, 0), "names a message that was changed since");
         }
@@ -123,24 +134,30 @@ enum err_code verify_messages(struct verification *v, const struct db_rows *page
 
 /* What the entry says of each. One that was reprocessed has another state by now, which a later
  * entry says. */
-static bool same_states(struct str body, const struct db_rows *rows)
+static bool same_states(struct verification *v, int64_t idx, struct str body,
+                        const struct db_rows *rows, enum err_code *code, struct err *e)
 {
     struct str states = entry_get(body, "states");
     bool same = states.n == (size_t)db_count(rows);
-    for (int i = 0; same && i < db_count(rows); i++) {
-        same = db_bool(rows, i, 9) ||
-               str_starts(db_str(rows, i, 7), str_cut(states, (size_t)i, (size_t)i + 1));
+    for (int i = 0; same && *code == ERR_NONE && i < db_count(rows); i++) {
+        char said = states.p[i], stored = letter(db_str(rows, i, 7));
+        if (db_bool(rows, i, 9)) {
+            *code = later_keep(&v->later, db_i64(rows, i, 0), idx, stored, said, e);
+        } else {
+            same = said == stored;
+        }
     }
     return same;
 }
 
-static void check_rows(struct verification *v, int64_t idx, struct str body,
-                       const struct db_rows *rows)
+static enum err_code check_rows(struct verification *v, int64_t idx, struct str body,
+                                const struct db_rows *rows, struct err *e)
 {
+    enum err_code code = ERR_NONE;
     unsigned char digest[SHA256_BYTES];
     struct sha256_stream *all = sha256_begin();
     struct buf hex;
-    bool same = same_states(body, rows);
+    bool same = same_states(v, idx, body, rows, &code, e);
     for (int i = 0; i < db_count(rows); i++) {
         message_row_digest(db_str(rows, i, 2), db_str(rows, i, 3), db_str(rows, i, 4),
                            db_str(rows, i, 5), digest);
@@ -156,6 +173,7 @@ static void check_rows(struct verification *v, int64_t idx, struct str body,
         walk_problem(&v->walk, idx, "names messages that were changed since");
     }
     buf_release(&hex);
+    return code;
 }
 
 /* The messages of each `rows` entry are read by themselves: a page of entries may name half a
@@ -180,7 +198,7 @@ enum err_code verify_rows(struct verification *v, const struct db_rows *page, st
         if (code == ERR_NONE && db_count(rows) != last - first + 1) {
             walk_problem(&v->walk, db_i64(page, i, 0), "names a message that is not there");
         } else if (code == ERR_NONE) {
-            check_rows(v, db_i64(page, i, 0), body, rows);
+            code = check_rows(v, db_i64(page, i, 0), body, rows, e);
         }
         v->walk.report->messages += code == ERR_NONE ? db_count(rows) : 0;
     }

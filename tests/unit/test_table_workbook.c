@@ -47,81 +47,82 @@ struct book_case {
     const char *name, *rows, *expected;
 };
 
+static const struct book_case cell_cases[] = {
+    {"shared strings",
+     HEAD "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>0</v></c><c r=\"B2\" t=\"s\"><v>1</v></c></row>",
+     "[a|b]2:[홍길동|두 부분]"},
+    {"escapes, and nothing", HEAD "<row><c t=\"s\"><v>2</v></c><c t=\"s\"><v>3</v></c></row>",
+     "[a|b]2:[line\r\nend_x00_|]"},
+    {"gaps",
+     HEAD "<row r=\"5\"><c r=\"B5\"><v>1</v></c></row><row r=\"9\"/>"
+          "<row r=\"10\"><c r=\"A10\"><v>2</v></c><c r=\"C10\"/></row>",
+     "[a|b]5:[|1]10:[2|]"},
+    {"numbers",
+     HEAD "<row><c><v>1012345678</v></c><c><v>0.10000000000000001</v></c></row>"
+          "<row><c><v>1.2345678901E10</v></c><c><v>-1.5e-3</v></c></row>"
+          "<row><c><v>99999999999999995</v></c><c><v>1E2</v></c></row>",
+     "[a|b]2:[1012345678|0.1]3:[12345678901|-0.0015]4:[100000000000000000|100]"},
+    {"dates",
+     HEAD "<row><c s=\"1\"><v>46092</v></c><c s=\"2\"><v>46092.375</v></c></row>"
+          "<row><c s=\"1\"><v>46092.9</v></c><c s=\"2\"><v>46092</v></c></row>"
+          "<row><c s=\"3\"><v>0.70833333333333337</v></c><c s=\"3\"><v>46092.5</v></c></row>"
+          "<row><c s=\"1\"><v>59</v></c><c s=\"1\"><v>61</v></c></row>",
+     "[a|b]2:[2026-03-11|2026-03-11 09:00]3:[2026-03-11|2026-03-11 00:00]4:[17:00|12:00]"
+     "5:[1900-02-28|1900-03-01]"},
+    {"zeros and durations", HEAD "<row><c s=\"4\"><v>1234</v></c><c s=\"5\"><v>1.25</v></c></row>",
+     "[a|b]2:[00001234|30:00:00]"},
+    {"booleans and dates as text",
+     HEAD "<row><c t=\"b\"><v>1</v></c><c t=\"d\"><v>2026-03-11T09:00:00</v></c></row>"
+          "<row><c t=\"d\" s=\"1\"><v>2026-03-11T00:00:00.000Z</v></c><c t=\"d\" "
+          "s=\"2\"><v>2026-03-11T14:30:05.000Z</v></c></row>"
+          "<row><c t=\"d\" s=\"2\"><v>2026-03-11</v></c><c t=\"d\" "
+          "s=\"3\"><v>09:05:00</v></c></row>"
+          "<row><c t=\"d\"><v>2026-03-11T09:00:00+09:00</v></c><c t=\"d\"><v>P1D</v></c></row>",
+     "[a|b]2:[TRUE|2026-03-11 09:00]3:[2026-03-11|2026-03-11 14:30:05]"
+     "4:[2026-03-11|09:05]5:[2026-03-11T09:00:00+09:00|P1D]"},
+    {"escapes in a value",
+     HEAD "<row><c t=\"str\"><v>가_x000d_&#10;나</v></c><c t=\"str\"><v>_x000D_</v></c></row>",
+     "[a|b]2:[가\r\n나|]"},
+    {"a day that never was",
+     HEAD "<row><c s=\"1\"><v>60</v></c><c><v>1</v></c></row><row><c><v>1"
+          "</v></c><c><v>x</v></c></row>",
+     "[a|b]2!value row 2, column a;3!value row 3, column b;"},
+    {"an error", HEAD "<row><c t=\"e\"><v>#N/A</v></c></row><row><c t=\"s\"><v>9</v></c></row>",
+     "[a|b]2!value row 2, column a;3!value row 3, column a;"},
+    {"a formula",
+     HEAD "<row><c><v>1</v></c><c><f>SUM(A1)</f><v>3</v></c></row>"
+          "<row><c><v>1</v></c><c><v>3</v></c></row>"
+          "<row><c t=\"str\"><v>합계</v></c><c><f>SUM(B1:B3)</f><v>3</v></c></row>",
+     "[a|b]2!refused row 2, column b;3:[1|3]"},
+    {"rows out of order", HEAD "<row r=\"3\"><c><v>1</v></c></row><row r=\"2\"/>",
+     "[a|b]3:[1|]syntax row 3"},
+    {"cells out of order",
+     HEAD "<row r=\"2\"><c r=\"B2\"><v>1</v></c><c r=\"A2\"><v>1</v></c></row>",
+     "[a|b]syntax row 2, column 2"},
+    {"too far right", HEAD "<row r=\"2\"><c r=\"XFD2\"><v>1</v></c></row>",
+     "[a|b]limit row 2, column 16384"},
+    {"too far right, a formula", HEAD "<row r=\"2\"><c r=\"XFD2\"><f>A1</f></c></row>",
+     "[a|b]limit row 2, column 16384"},
+    {"coloured to the end",
+     HEAD "<row r=\"2\"><c r=\"A2\"><v>1</v></c><c r=\"BXX2\" s=\"4\"/><c r=\"XFD2\" s=\"4\">"
+          "<v></v></c></row>",
+     "[a|b]2:[1|]"},
+    {"too far down", HEAD "<row r=\"1048577\"/>", "[a|b]syntax row 1"},
+    {"not well-formed", HEAD "<row r=\"2\"><c></row>", "syntax row 1" /* it is read ahead */},
+    {"more than the header", HEAD "<row><c><v>1</v></c><c/><c><v>1</v></c></row>",
+     "[a|b]2!syntax row 2;"},
+};
+
 static void test_cells(void **state)
 {
     (void)state;
-    static const struct book_case cases[] = {
-        {"shared strings",
-         HEAD "<row r=\"2\"><c r=\"A2\" t=\"s\"><v>0</v></c><c r=\"B2\" t=\"s\"><v>1</v></c></row>",
-         "[a|b]2:[홍길동|두 부분]"},
-        {"escapes, and nothing", HEAD "<row><c t=\"s\"><v>2</v></c><c t=\"s\"><v>3</v></c></row>",
-         "[a|b]2:[line\r\nend_x00_|]"},
-        {"gaps",
-         HEAD "<row r=\"5\"><c r=\"B5\"><v>1</v></c></row><row r=\"9\"/>"
-              "<row r=\"10\"><c r=\"A10\"><v>2</v></c><c r=\"C10\"/></row>",
-         "[a|b]5:[|1]10:[2|]"},
-        {"numbers",
-         HEAD "<row><c><v>1012345678</v></c><c><v>0.10000000000000001</v></c></row>"
-              "<row><c><v>1.2345678901E10</v></c><c><v>-1.5e-3</v></c></row>"
-              "<row><c><v>99999999999999995</v></c><c><v>1E2</v></c></row>",
-         "[a|b]2:[1012345678|0.1]3:[12345678901|-0.0015]4:[100000000000000000|100]"},
-        {"dates",
-         HEAD "<row><c s=\"1\"><v>46092</v></c><c s=\"2\"><v>46092.375</v></c></row>"
-              "<row><c s=\"1\"><v>46092.9</v></c><c s=\"2\"><v>46092</v></c></row>"
-              "<row><c s=\"3\"><v>0.70833333333333337</v></c><c s=\"3\"><v>46092.5</v></c></row>"
-              "<row><c s=\"1\"><v>59</v></c><c s=\"1\"><v>61</v></c></row>",
-         "[a|b]2:[2026-03-11|2026-03-11 09:00]3:[2026-03-11|2026-03-11 00:00]4:[17:00|12:00]"
-         "5:[1900-02-28|1900-03-01]"},
-        {"zeros and durations",
-         HEAD "<row><c s=\"4\"><v>1234</v></c><c s=\"5\"><v>1.25</v></c></row>",
-         "[a|b]2:[00001234|30:00:00]"},
-        {"booleans and dates as text",
-         HEAD "<row><c t=\"b\"><v>1</v></c><c t=\"d\"><v>2026-03-11T09:00:00</v></c></row>"
-              "<row><c t=\"d\" s=\"1\"><v>2026-03-11T00:00:00.000Z</v></c><c t=\"d\" "
-              "s=\"2\"><v>2026-03-11T14:30:05.000Z</v></c></row>"
-              "<row><c t=\"d\" s=\"2\"><v>2026-03-11</v></c><c t=\"d\" "
-              "s=\"3\"><v>09:05:00</v></c></row>"
-              "<row><c t=\"d\"><v>2026-03-11T09:00:00+09:00</v></c><c t=\"d\"><v>P1D</v></c></row>",
-         "[a|b]2:[TRUE|2026-03-11 09:00]3:[2026-03-11|2026-03-11 14:30:05]"
-         "4:[2026-03-11|09:05]5:[2026-03-11T09:00:00+09:00|P1D]"},
-        {"escapes in a value",
-         HEAD "<row><c t=\"str\"><v>가_x000d_&#10;나</v></c><c t=\"str\"><v>_x000D_</v></c></row>",
-         "[a|b]2:[가\r\n나|]"},
-        {"a day that never was",
-         HEAD "<row><c s=\"1\"><v>60</v></c><c><v>1</v></c></row><row><c><v>1"
-              "</v></c><c><v>x</v></c></row>",
-         "[a|b]2!value row 2, column a;3!value row 3, column b;"},
-        {"an error", HEAD "<row><c t=\"e\"><v>#N/A</v></c></row><row><c t=\"s\"><v>9</v></c></row>",
-         "[a|b]2!value row 2, column a;3!value row 3, column a;"},
-        {"a formula",
-         HEAD "<row><c><v>1</v></c><c><f>SUM(A1)</f><v>3</v></c></row>"
-              "<row><c><v>1</v></c><c><v>3</v></c></row>"
-              "<row><c t=\"str\"><v>합계</v></c><c><f>SUM(B1:B3)</f><v>3</v></c></row>",
-         "[a|b]2!refused row 2, column b;3:[1|3]"},
-        {"rows out of order", HEAD "<row r=\"3\"><c><v>1</v></c></row><row r=\"2\"/>",
-         "[a|b]3:[1|]syntax row 3"},
-        {"cells out of order",
-         HEAD "<row r=\"2\"><c r=\"B2\"><v>1</v></c><c r=\"A2\"><v>1</v></c></row>",
-         "[a|b]syntax row 2, column 2"},
-        {"too far right", HEAD "<row r=\"2\"><c r=\"XFD2\"><v>1</v></c></row>",
-         "[a|b]limit row 2, column 16384"},
-        {"too far right, a formula", HEAD "<row r=\"2\"><c r=\"XFD2\"><f>A1</f></c></row>",
-         "[a|b]limit row 2, column 16384"},
-        {"coloured to the end",
-         HEAD "<row r=\"2\"><c r=\"A2\"><v>1</v></c><c r=\"BXX2\" s=\"4\"/><c r=\"XFD2\" s=\"4\">"
-              "<v></v></c></row>",
-         "[a|b]2:[1|]"},
-        {"too far down", HEAD "<row r=\"1048577\"/>", "[a|b]syntax row 1"},
-        {"not well-formed", HEAD "<row r=\"2\"><c></row>", "syntax row 1" /* it is read ahead */},
-        {"more than the header", HEAD "<row><c><v>1</v></c><c/><c><v>1</v></c></row>",
-         "[a|b]2!syntax row 2;"},
-    };
     static const struct table_settings s = {.fallback = CHARSET_UTF8};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        assert_true(book_write(path, cases[i].rows, STRINGS, NULL));
+    for (size_t i = 0; i < sizeof cell_cases / sizeof cell_cases[0]; i++) {
+        assert_true(book_write(path, cell_cases[i].rows, STRINGS, NULL));
         const char *got = table_text(path, &s);
-        if (strcmp(got, cases[i].expected) != 0) {
-            fail_msg("%s\nexpected %s\ngot      %s", cases[i].name, cases[i].expected, got);
+        if (strcmp(got, cell_cases[i].expected) != 0) {
+            fail_msg("%s\nexpected %s\ngot      %s", cell_cases[i].name, cell_cases[i].expected,
+                     got);
         }
     }
 }
